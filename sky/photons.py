@@ -1,0 +1,123 @@
+"""A place for every photon of a counts map.
+
+A map says in which HEALPix pixel a photon fell, not where in it. Each photon is given a place, uniform over
+its pixel, by a hash of (seed, plane, time slice, pixel, rank in the pixel): no random state, so any part of
+the sky can be asked for alone and always gives the same photons at the same places.
+
+Cost, measured (`tests/sky/test_photons.py`): a photon ends up at an rms distance of 0.60 pixel sides from
+where it really was (both places being uniform in the pixel): 0.27 deg at order 7, 0.14 at order 8, 0.069 at
+order 9 and 0.034 deg at order 10. For point sources this is a blur of the PSF by 0.42 pixel sides per axis.
+"""
+
+import healpy as hp
+import numpy as np
+from numpy.typing import NDArray
+
+from sky.counts import CountsCube, HealpixCounts
+
+Floats = NDArray[np.float64]
+PLACE_ORDER = 29
+RANK_BITS = 24  # bits of the hash counter that number the photons of a pixel
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+
+
+def splitmix64(counter: NDArray[np.uint64], key: np.uint64) -> NDArray[np.uint64]:
+    """Hash counters to 64 random bits each (SplitMix64: Steele, Lea and Flood 2014, OOPSLA)."""
+    z = counter * _GAMMA
+    z += key
+    z ^= z >> np.uint64(30)
+    z *= np.uint64(0xBF58476D1CE4E5B9)
+    z ^= z >> np.uint64(27)
+    z *= np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return z
+
+
+def stream_key(seed: int, plane: int, time_slice: int) -> np.uint64:
+    """Key of the hash for one map of a cube."""
+    key = np.zeros(1, np.uint64)
+    for word in (seed % (1 << 64), plane, time_slice):
+        key = splitmix64(key ^ np.uint64(word), _GAMMA)
+    return np.uint64(key[0])
+
+
+def place_pixels(
+    order: int, ipix: NDArray[np.int64], counts: NDArray[np.int32], key: np.uint64
+) -> NDArray[np.int64]:
+    """Order-29 NESTED cells of all photons of some pixels of one map.
+
+    Parameters
+    ----------
+    order : int
+    ipix, counts : ndarray, shape (n,)
+        Pixels, each once, and photons in each (fewer than 2**24).
+    key : uint64
+        From `stream_key`.
+
+    Returns
+    -------
+    ndarray of int64, shape (counts.sum(),)
+        Photons of one pixel stand together, pixels in the sequence given.
+    """
+    photons = counts.astype(np.int64)
+    first = np.cumsum(photons) - photons
+    counter = (ipix.astype(np.uint64) << np.uint64(RANK_BITS)) - first.astype(np.uint64)
+    counter = np.repeat(counter, photons)
+    counter += np.arange(counter.size, dtype=np.uint64)
+    bits = np.uint64(2 * (PLACE_ORDER - order))
+    cell = splitmix64(counter, key) >> (np.uint64(64) - bits)
+    cell |= np.repeat(ipix.astype(np.uint64) << bits, photons)
+    return cell.view(np.int64)
+
+
+def photon_vectors(
+    order: int, ipix: NDArray[np.int64], counts: NDArray[np.int32], key: np.uint64
+) -> tuple[Floats, Floats, Floats]:
+    """Galactic unit vectors (x, y, z) of all photons of some pixels; parameters as in `place_pixels`."""
+    x, y, z = hp.pix2vec(1 << PLACE_ORDER, place_pixels(order, ipix, counts, key), nest=True)
+    return x, y, z
+
+
+def photon_positions(
+    counts: HealpixCounts,
+    plane: int,
+    seed: int,
+    *,
+    time_slice: int = 0,
+    ranges: NDArray[np.int64] | None = None,
+) -> tuple[Floats, Floats]:
+    """Galactic positions of the photons of a map.
+
+    Parameters
+    ----------
+    counts : HealpixCounts
+    plane : int
+        Index of the map's plane in `Survey.planes`.
+    seed : int
+    time_slice : int
+    ranges : ndarray of int64, shape (m, 2), optional
+        Only the photons of these half-open ranges of pixels, ascending and disjoint.
+
+    Returns
+    -------
+    glon_deg, glat_deg : ndarray, shape (number of photons,)
+    """
+    ipix, values = counts.sparse() if ranges is None else counts.within(ranges)
+    cells = place_pixels(counts.order, ipix, values, stream_key(seed, plane, time_slice))
+    glon_deg, glat_deg = hp.pix2ang(1 << PLACE_ORDER, cells, nest=True, lonlat=True)
+    return glon_deg, glat_deg
+
+
+def plane_photons(
+    cube: CountsCube, plane: int, seed: int, ranges: NDArray[np.int64] | None = None
+) -> tuple[Floats, Floats]:
+    """Galactic positions of the photons of one plane, all slices: those that `TileGrid.images` counts.
+
+    Parameters as in `photon_positions`; returns `glon_deg`, `glat_deg`, slice after slice.
+    """
+    band, event_type = cube.survey.planes[plane]
+    parts = [
+        photon_positions(cube.maps[band, event_type, s], plane, seed, time_slice=s, ranges=ranges)
+        for s in range(cube.n_slices)
+    ]
+    return np.concatenate([lon for lon, _ in parts]), np.concatenate([lat for _, lat in parts])

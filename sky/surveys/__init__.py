@@ -1,0 +1,1 @@
+"""Survey definitions as TOML, one file per survey."""

@@ -1,0 +1,1 @@
+"""Small numeric tables derived from public files by the scripts in scripts/."""
