@@ -1,0 +1,1 @@
+"""Release file formats: FITS, VOTable, Parquet."""
