@@ -1,0 +1,1 @@
+"""Schema revisions, complete from 0001."""
