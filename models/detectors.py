@@ -1,0 +1,120 @@
+"""The detectors by name: one signature, one table of results.
+
+torch is loaded by the first tile that needs it, never by importing this: Celery's parent process must stay
+free of it.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from models.likelihood.detect import Detections
+from models.likelihood.detect import detect_tile as matched_filter_tile
+from models.likelihood.evidence import POPULATIONS
+from sky.counts import CountsCube
+from sky.exposure import ExposureMaps
+from sky.response import Response
+from sky.tiles import TileGrid
+
+Detector = Callable[[CountsCube, ExposureMaps, Response, TileGrid, Sequence[int], int], Detections]
+
+DETECTORS = ("matched-filter", "unet")
+# Those that run a network: a GPU helps them, and they take a localiser.
+NETWORK_DETECTORS = ("unet",)
+# The better one on held-out skies, and on the real one where there is one (docs/localisation.md).
+DEFAULT_DETECTORS = {"lat-6band": "unet", "lat-10gev": "matched-filter"}
+
+
+class DetectorError(ValueError):
+    """A detector that does not exist, or cannot work on a survey."""
+
+
+def default_detector(survey: str) -> str:
+    """The detector of a run that asks for none."""
+    return DEFAULT_DETECTORS.get(survey, "matched-filter")
+
+
+def require_detector(name: str, survey: str, localiser: str | None = None) -> str | None:
+    """Check that a detector can find sources in a survey, before anything is begun.
+
+    Parameters
+    ----------
+    name, survey : str
+    localiser : str or None
+        How a network's output becomes positions (`models.localise.by_name.LOCALISERS`); None for its own.
+
+    Returns
+    -------
+    str or None
+        The localiser it will use; None for a detector that has none.
+
+    Raises
+    ------
+    DetectorError
+        If there is none of that name, or none for that survey, or it takes no localiser.
+    NetworkError
+        If it is a network and no trained one comes with the program, or there is no such localiser.
+    """
+    if name not in DETECTORS:
+        raise DetectorError(f"unknown detector '{name}'; known: {', '.join(DETECTORS)}")
+    if survey not in POPULATIONS:
+        raise DetectorError(f"no detector '{name}' for survey '{survey}'")
+    if name in NETWORK_DETECTORS:
+        from models.network_detect import NetworkDetection, require_network
+
+        config = NetworkDetection().with_localiser(localiser)
+        require_network(survey, config)
+        return config.localiser
+    if localiser is not None:
+        raise DetectorError(f"detector '{name}' takes no localiser; only {', '.join(NETWORK_DETECTORS)} does")
+    return None
+
+
+def gpu_here() -> bool:
+    """Whether networks can run on a GPU of this machine. Loads torch."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def make_detector(name: str, localiser: str | None = None) -> Detector:
+    """A detector by name; `require_detector` says whether it can work.
+
+    Returns
+    -------
+    callable
+        ``(cube, exposure, response, grid, tiles, seed) -> Detections`` of those tiles, one after the other.
+    """
+    if name in NETWORK_DETECTORS:
+        return partial(network_tiles, localiser=localiser)
+    return matched_filter_tiles
+
+
+def matched_filter_tiles(
+    cube: CountsCube,
+    exposure: ExposureMaps,
+    response: Response,
+    grid: TileGrid,
+    tiles: Sequence[int],
+    seed: int,
+) -> Detections:
+    """Sources of some tiles by the likelihood filter; see `models.likelihood.detect_tile`."""
+    return Detections.concatenate(
+        [matched_filter_tile(cube, exposure, response, grid, tile, seed) for tile in tiles]
+    )
+
+
+def network_tiles(
+    cube: CountsCube,
+    exposure: ExposureMaps,
+    response: Response,
+    grid: TileGrid,
+    tiles: Sequence[int],
+    seed: int,
+    localiser: str | None = None,
+) -> Detections:
+    """Sources of some tiles by the localisation network that comes with the program; see `network_detect`."""
+    from models.network_detect import NetworkDetection, detect_tiles
+
+    return detect_tiles(
+        cube, exposure, response, grid, tiles, seed, NetworkDetection().with_localiser(localiser)
+    )

@@ -1,0 +1,91 @@
+"""Where a source is, by a rule that no tile enters.
+
+A detection belongs to the tile whose cell holds it, so two tiles that see the same photons must agree on the
+place to far less than the distance between sources. The place is the maximum of
+
+    T(x) = sum_photons w ln(1 + q P(|x - x_photon|)),
+
+the likelihood of a faint source on the mean background of the whole sky: no estimate made inside a tile enters but
+the weight w, the share of a photon that is not a neighbour's. The maximum is found by the mean-shift iteration
+(Cheng 1995, IEEE TPAMI 17, 790), which climbs from any start without a step length.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from models.likelihood.neighbourhood import Neighbourhoods, moved
+from models.likelihood.optics import SEPARATIONS_DEG, PointSpread
+
+Floats = NDArray[np.float64]
+
+STEPS = 200
+CLOSE_ENOUGH_DEG = 1e-5
+STRAY_DEG = 0.35  # a peak that climbs farther than this has gone to another source
+
+
+@lru_cache(maxsize=8)
+def pull(spread: PointSpread, ratio: tuple[float, ...]) -> PointSpread:
+    """Weights of the mean shift, -(1/r) d/dr ln(1 + q P(r)), tabulated like a PSF."""
+    log = np.log1p(np.array(ratio)[:, None] * spread.density_per_sr[:1])
+    slope = np.gradient(log, SEPARATIONS_DEG, axis=-1)
+    weight = -slope / np.maximum(SEPARATIONS_DEG, SEPARATIONS_DEG[4])
+    return PointSpread(np.maximum(weight, 0), spread.contained)
+
+
+def anchors(
+    vectors: Floats, near: Neighbourhoods, weights: Floats, spread: PointSpread, ratio: Floats
+) -> tuple[Floats, Floats]:
+    """Climb from rough positions to the maxima of T.
+
+    Parameters
+    ----------
+    vectors : array [n, 3]
+        Rough positions: those of `near`.
+    near : Neighbourhoods
+    weights : array [n_pairs]
+        Counts times the share that is not the neighbours'.
+    spread : PointSpread
+    ratio : array [n_planes]
+        q, in sr.
+
+    Returns
+    -------
+    vectors : array [n, 3]
+    shift_deg : array [n]
+        How far each position moved.
+    """
+    table = pull(spread, tuple(ratio.tolist()))
+    east, north = np.zeros(near.n), np.zeros(near.n)
+    for _ in range(STEPS):
+        w = weights * table.density(near.plane, near.separation_deg(east, north))
+        norm = np.maximum(near.total(w), 1e-300)
+        new_east, new_north = near.total(w * near.east_deg) / norm, near.total(w * near.north_deg) / norm
+        step = np.hypot(new_east - east, new_north - north).max(initial=0.0)
+        east, north = new_east, new_north
+        if step < CLOSE_ENOUGH_DEG:
+            break
+    return moved(vectors, east, north), np.hypot(east, north)
+
+
+def distinct(vectors: Floats, order: NDArray[np.int64], separation_deg: float) -> NDArray[np.bool_]:
+    """Positions that keep a distance from all those kept before them in `order`."""
+    keep = np.ones(len(vectors), bool)
+    if not len(vectors):
+        return keep
+    tree = cKDTree(vectors)
+    for i in order:
+        if keep[i]:
+            for j in tree.query_ball_point(vectors[i], 2 * np.sin(np.radians(separation_deg) / 2)):
+                keep[j] &= j == i
+    return keep
+
+
+def distinct_from(vectors: Floats, others: Floats, separation_deg: float) -> NDArray[np.bool_]:
+    """Positions that keep a distance from all `others`."""
+    if not len(others) or not len(vectors):
+        return np.ones(len(vectors), bool)
+    chord, _ = cKDTree(others).query(vectors)
+    return np.asarray(chord > 2 * np.sin(np.radians(separation_deg) / 2))

@@ -1,0 +1,261 @@
+"""Detection of point sources in one tile: search by matched filter, judge on the counts maps' own pixels.
+
+The search works on the tile's images. Its peaks are then judged on the HEALPix pixels, unblurred by tile
+pixels: positions by `anchor`, expected photons of all sources together by expectation maximisation, and the
+posterior probability of each by `evidence`.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from scipy.special import expit
+
+from models.likelihood.anchor import STRAY_DEG, anchors, distinct, distinct_from
+from models.likelihood.background import BackgroundScales, Images
+from models.likelihood.evidence import POPULATIONS, Population, weigh
+from models.likelihood.matched_filter import peaks
+from models.likelihood.neighbourhood import moved
+from models.likelihood.optics import band_fractions, plane_exposures
+from models.likelihood.tile_model import TileSky
+from sky.counts import CountsCube
+from sky.exposure import ExposureMaps
+from sky.frames import lon_lat, unit_vectors
+from sky.response import Response
+from sky.tiles import TileGrid, owner
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DetectionConfig:
+    """Choices of the matched filter.
+
+    Attributes
+    ----------
+    population : Population
+    scales : BackgroundScales
+    model_ts, model_separation_deg : tuple of float
+        Thresholds, from pass to pass, above which a peak joins the model of the tile, and how close two that join
+        at once may be: wide at first, so that an extended source is recognised before it is taken for several.
+    candidate_ts : float
+        Peaks of the last pass above this are judged.
+    separation_deg : float
+        Two peaks closer than this are one.
+    min_det_prob : float
+        Detections below are dropped.
+    far_ts, search_margin_deg : float
+        Passes below this threshold look no farther than this from the cell: fainter sources out there do not
+        bear on it.
+    margin_deg : float
+        Candidates this far outside the cell are refined too: they may belong to it.
+    """
+
+    population: Population
+    scales: BackgroundScales = field(default_factory=BackgroundScales)
+    model_ts: tuple[float, ...] = (40.0, 20.0, 16.0)
+    model_separation_deg: tuple[float, ...] = (0.8, 0.5, 0.2)
+    candidate_ts: float = 8.2
+    separation_deg: float = 0.2
+    min_det_prob: float = 0.5
+    far_ts: float = 20.0
+    search_margin_deg: float = 1.2
+    margin_deg: float = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Detected sources; arrays [N] unless said otherwise.
+
+    Attributes
+    ----------
+    tile : array of int
+    glon_deg, glat_deg : array
+    ts : array
+        Likelihood-ratio test statistic of a power law of the survey's index against no source here.
+    det_prob : array
+        Posterior probability that the counts need a point source here (`evidence`).
+    flux_cm2_s : array
+        In the survey's headline range, for the survey's index.
+    background_sr : array [N, n_planes]
+        Expected counts per sr at the position, the wings of neighbours not included.
+    """
+
+    tile: Ints
+    glon_deg: Floats
+    glat_deg: Floats
+    ts: Floats
+    det_prob: Floats
+    flux_cm2_s: Floats
+    background_sr: Floats
+
+    def __len__(self) -> int:
+        return len(self.tile)
+
+    def select(self, which: NDArray[np.generic]) -> Self:
+        """Some of the rows."""
+        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: list[Self]) -> Self:
+        """Several tiles' detections as one."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+
+HOPELESS_TS = 2.0  # pixels below it in one pass stay below `candidate_ts` in the next
+ANCHOR_PHOTONS = 10.0  # photons of the faint source that `anchor` looks for
+ANCHOR_REACH = 0.8
+SETTLE_STEPS = 25
+SAME_SOURCE_DEG = 0.05
+
+
+def detect_tile(
+    cube: CountsCube,
+    exposure: ExposureMaps,
+    response: Response,
+    grid: TileGrid,
+    tile: int,
+    seed: int,
+    config: DetectionConfig | None = None,
+) -> Detections:
+    """Sources of one tile: those whose position its cell holds.
+
+    Parameters
+    ----------
+    cube : CountsCube
+    exposure : ExposureMaps
+    response : Response
+    grid : TileGrid
+    tile : int
+    seed : int
+        Not used: this detector moves no photon. Detectors that do share the signature.
+    config : DetectionConfig, optional
+
+    Returns
+    -------
+    Detections
+        By falling `det_prob`.
+    """
+    del seed
+    config = config or DetectionConfig(POPULATIONS[cube.survey.name])
+    sky = TileSky.of(cube, exposure, response, grid, tile)
+    found = search(sky, config)
+    settled = settle_places(sky, found, anchor_ratio(sky, cube), config.margin_deg)
+    return judge(sky, settled, exposure, config)
+
+
+def anchor_ratio(sky: TileSky, cube: CountsCube) -> Floats:
+    """A faint source's photons over the photons per sr of the sky's mean, [n_planes]."""
+    return ANCHOR_PHOTONS * sky.share * 4 * np.pi / np.maximum(cube.plane_totals(), 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Possible sources of a tile: positions [n, 3], widths [n] and photons [n, n_planes], on a background."""
+
+    vectors: Floats
+    extent: Ints
+    photons: Floats
+    background: Images
+
+    def only(self, keep: NDArray[np.bool_]) -> Self:
+        """Some of the candidates."""
+        return type(self)(self.vectors[keep], self.extent[keep], self.photons[keep], self.background)
+
+
+def search(sky: TileSky, config: DetectionConfig) -> Candidates:
+    """Find peaks, brightest first; each pass sees the counts less the share of the sources found before."""
+    background = sky.first_background(config.scales)
+    vectors, extent = np.empty((0, 3)), np.empty(0, dtype=np.int64)
+    photons = np.empty((0, len(sky.share)))
+    sources = np.zeros(len(sky.counts))
+    passes = [*zip(config.model_ts, config.model_separation_deg, strict=True)]
+    everywhere = np.ones(sky.solid_angle_sr.shape, bool)
+    cell = sky.grid.cell_mask(sky.tile, sky.filter.band)
+    near = distance_transform_edt(~cell) * sky.filter.smoother.pixel_deg < config.search_margin_deg
+    hopeful = everywhere
+    for threshold, separation in [*passes, (config.candidate_ts, config.separation_deg)]:
+        thinned = sky.thinned(sky.per_sr(background), sources)
+        where = everywhere if threshold >= config.far_ts else near
+        ts, amounts = sky.filter.significance(thinned, background, sky.share, threshold, where & hopeful)
+        if (
+            threshold < config.model_ts[0]
+        ):  # before, the brightest sources still raise the background round them
+            hopeful = hopeful & (ts > HOPELESS_TS)
+        x, y, amount, height = peaks(ts, amounts, threshold)
+        peak = unit_vectors(*sky.grid.pixel_to_sky(sky.tile, sky.filter.band, x, y))
+        known = distinct_from(peak, vectors, config.separation_deg)
+        new = known & distinct(peak, np.argsort(-height, kind="stable"), separation)
+        vectors = np.concatenate([vectors, peak[new]])
+        extent = np.concatenate([extent, np.zeros(new.sum(), dtype=np.int64)])
+        photons = np.concatenate([photons, amount[new, None] * sky.share])
+        if threshold != config.candidate_ts:
+            mixture, photons, background = sky.settle(
+                sky.mixture(vectors, extent), photons, background, config.scales
+            )
+            extent, sources = mixture.extent, mixture.density(photons)
+    return Candidates(vectors, extent, photons, background)
+
+
+def settle_places(sky: TileSky, found: Candidates, ratio: Floats, margin_deg: float) -> Candidates:
+    """Move candidates in and near the cell to their anchors, and fit the photons of all.
+
+    Candidates that climb to another's place are dropped.
+    """
+    mixture, photons = sky.mixture(found.vectors, found.extent), found.photons
+    near, floor = mixture.near, sky.per_sr(found.background)
+    for _ in range(SETTLE_STEPS):
+        photons = mixture.step(photons, floor)
+    rows = near_cell(sky.tile, found.vectors, margin_deg)
+    radius = np.minimum(near.radius_deg, STRAY_DEG + sky.spread.radius_deg(ANCHOR_REACH))
+    pairs = near.pairs_of(rows, radius)
+    mine = (near.counts * (1 - mixture.others(photons) / mixture.total(photons, floor)))[pairs]
+    vectors, shift_deg = found.vectors.copy(), np.zeros(len(photons))
+    vectors[rows], shift_deg[rows] = anchors(
+        vectors[rows], near.subset(rows, pairs, radius), mine, sky.spread, ratio
+    )
+    brightest_first = np.argsort(-photons.sum(axis=1), kind="stable")
+    keep = distinct(vectors, brightest_first, SAME_SOURCE_DEG) & (shift_deg < STRAY_DEG)
+    return Candidates(vectors, found.extent, photons, found.background).only(keep)
+
+
+def near_cell(tile: int, vectors: Floats, margin_deg: float) -> NDArray[np.bool_]:
+    """Positions [n, 3] in a tile's cell or within a margin of it."""
+    inside = owner(*lon_lat(vectors)) == tile
+    for angle in np.arange(8) * np.pi / 4:
+        step = np.full(len(vectors), margin_deg)
+        inside |= owner(*lon_lat(moved(vectors, step * np.cos(angle), step * np.sin(angle)))) == tile
+    return inside
+
+
+def judge(sky: TileSky, found: Candidates, exposure: ExposureMaps, config: DetectionConfig) -> Detections:
+    """Weigh the candidates of the tile's own cell; keep those that are probable enough."""
+    survey = exposure.survey
+    mixture, photons = sky.mixture(found.vectors, found.extent), found.photons
+    floor = sky.per_sr(found.background)
+    for _ in range(SETTLE_STEPS):
+        photons = mixture.step(photons, floor)
+    rows = owner(*lon_lat(found.vectors)) == sky.tile
+    pairs = mixture.near.pairs_of(rows)
+    near = mixture.near.subset(rows, pairs, mixture.near.radius_deg)
+    null = (mixture.total(photons, floor) - mixture.contribution(photons))[pairs]
+    glon, glat = lon_lat(found.vectors[rows])
+    extent = found.extent[rows]
+    exposures = plane_exposures(exposure, glon, glat)
+    yields = (band_fractions(survey, survey.reference_index) * exposures).sum(axis=1)
+    rough = photons[rows].sum(axis=1) / yields
+    weighed = weigh(near, extent, null, sky.spread, exposures, survey, rough, config.population)
+    detections = Detections(
+        tile=np.full(len(glon), sky.tile),
+        glon_deg=glon,
+        glat_deg=glat,
+        ts=weighed.ts,
+        det_prob=expit(weighed.log_odds),
+        flux_cm2_s=weighed.flux_cm2_s,
+        background_sr=sky.background_at(found.background, glon, glat),
+    )
+    kept = np.flatnonzero(detections.det_prob >= config.min_det_prob)
+    return detections.select(kept[np.argsort(-weighed.log_odds[kept], kind="stable")])

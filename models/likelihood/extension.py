@@ -1,0 +1,196 @@
+"""How extended sources are: the radius of the best-fitting uniform disc.
+
+The likelihood of a disc of every radius of a grid, fluxes of the bands and levels of the background refitted for
+each, is interpolated over radius. The test statistic of extension is twice its gain over a point (4FGL's TS_ext;
+Abdollahi et al. 2020, ApJS 247, 33, section 3.4); of a point it is 0 half the time, and chi squared with 1 degree
+of freedom else (Chernoff 1954, Ann. Math. Stat. 25, 573).
+"""
+
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from models.likelihood.fit import Measurements
+from models.likelihood.local_fit import LEAST_LEVEL, LocalSky
+from models.likelihood.localise import localise
+from models.likelihood.neighbourhood import offsets_deg
+from models.likelihood.optics import (
+    PointSpread,
+    disc_spread,
+    nearest_index_step,
+    plane_exposures,
+)
+from models.likelihood.surroundings import Surroundings
+from sky.exposure import ExposureMaps
+from sky.frames import unit_vectors
+from sky.response import Response
+from sky.survey import Survey
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Beyond the last, the background that follows structure of that size takes the source for its own.
+RADII_DEG = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.27, 0.36, 0.5, 0.7, 1.0)
+FINE_DEG = np.linspace(0, RADII_DEG[-1], 401)
+RECENTRED_TS = 4.0  # above it, the place is fitted again for a disc
+FIRST_STEPS, STEPS = 10, 4
+
+
+@dataclass(frozen=True, eq=False)
+class Extensions:
+    """Discs fitted to sources, arrays [N].
+
+    Attributes
+    ----------
+    ext_radius_deg : array
+        Radius of the best disc; 0 for a point. At the largest radius tried, a lower limit.
+    unc_ext_radius_deg : array
+        Half the interval in which twice the log-likelihood is within 1 of its maximum; the distance to its upper
+        end where it holds a point; NaN where it has no upper end.
+    ts_ext : array
+        Twice the gain in log-likelihood over a point.
+    """
+
+    ext_radius_deg: Floats
+    unc_ext_radius_deg: Floats
+    ts_ext: Floats
+
+    def __len__(self) -> int:
+        return len(self.ts_ext)
+
+    def select(self, which: NDArray[np.generic]) -> Self:
+        """Some of the rows."""
+        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
+
+
+def extensions(around: Surroundings, measured: Measurements, exposure: ExposureMaps) -> Extensions:
+    """Fit discs to measured sources.
+
+    Parameters
+    ----------
+    around : Surroundings
+    measured : Measurements
+        Of the same sources, in the sequence that `around` was asked for.
+    exposure : ExposureMaps
+    """
+    if not len(around):
+        return Extensions(*np.empty((3, 0)))
+    survey, order = around.survey, np.argsort(around.back)
+    detections, sky = around.measured, around.joined()
+    exposures = plane_exposures(exposure, detections.glon_deg, detections.glat_deg)
+    start = unit_vectors(detections.glon_deg, detections.glat_deg)
+    place = unit_vectors(measured.glon_deg[order], measured.glat_deg[order])
+    east, north = offsets_deg(start, place)
+    first = nearest_index_step(survey, measured.index[order]) * len(RADII_DEG)
+    sky = replace(sky, spread=_discs(survey, around.response), profile=first)
+    curves, photons = _likelihoods(sky, east, north, exposures, survey)
+    found = _best(curves)
+
+    wide = found.ts_ext > RECENTRED_TS
+    if wide.any():
+        rows = np.flatnonzero(wide)
+        nearest = np.abs(found.ext_radius_deg[rows, None] - np.array(RADII_DEG)).argmin(axis=1)
+        disc = replace(sky.select(wide), profile=first[rows] + nearest)
+        amount = photons[nearest, rows]
+        level = disc.levels(
+            disc.spread_photons(amount, disc.psf(east[rows], north[rows])), np.ones_like(amount)
+        )
+        moved = localise(disc, amount, level)
+        disc = replace(disc, profile=first[rows])
+        again, _ = _likelihoods(disc, moved.east_deg, moved.north_deg, exposures[rows], survey)
+        again[0] = curves[0, rows]  # the point stays where it fits best
+        curves[:, rows] = again
+        found = _best(curves)
+    return found.select(around.back)
+
+
+@lru_cache(maxsize=4)
+def _discs(survey: Survey, response: Response) -> PointSpread:
+    return disc_spread(survey, response, RADII_DEG)
+
+
+def _likelihoods(
+    sky: LocalSky, east: Floats, north: Floats, exposures: Floats, survey: Survey
+) -> tuple[Floats, Floats]:
+    """Best log-likelihood for each radius, [n_radii, n], and the photons there, [n_radii, n, n_planes]."""
+    near, first = sky.near, sky.profile
+    band_of = np.array([band for band, _ in survey.planes])
+    in_band = (band_of[:, None] == np.arange(len(survey.bands))).astype(float)
+    inside = near.plane_total(near.counts * (near.separation_deg(east, north) < 0.3))
+    flux = (inside @ in_band + 1) / (exposures @ in_band)
+    level = np.ones_like(exposures)
+    values, amounts = [], []
+    for k in range(len(RADII_DEG)):
+        disc = replace(sky, profile=first + k)
+        unit = disc.spread_photons(exposures, disc.psf(east, north))
+        flux, level = _climb(disc, unit, exposures, in_band, flux, level, STEPS if k else FIRST_STEPS)
+        photons = flux[:, band_of] * exposures
+        signal = near.per_pixel(flux[:, band_of]) * unit
+        values.append(disc.plane_likelihood(photons, signal, level).sum(axis=1))
+        amounts.append(photons)
+    return np.array(values), np.array(amounts)
+
+
+def _climb(
+    sky: LocalSky, unit: Floats, exposures: Floats, in_band: Floats, flux: Floats, level: Floats, steps: int
+) -> tuple[Floats, Floats]:
+    """Raise the likelihood over band fluxes [n, n_bands] and background levels [n, n_planes] together.
+
+    `unit` [n_pairs] is the signal per sr of a flux of one. Newton steps, held back wherever they would lower the
+    likelihood of a band (Levenberg 1944).
+    """
+    near, gain = sky.near, exposures * sky.contained
+    least = 1e-3 / (gain @ in_band)
+    caution = np.zeros_like(flux)
+    best, new_flux, new_level = np.full_like(flux, -np.inf), flux, level
+    for step in range(steps + 1):
+        photons = new_flux @ in_band.T
+        signal = near.per_pixel(photons) * unit
+        expected = sky.expected(signal, new_level)
+        value = near.plane_total(near.counts * np.log(expected))
+        value = (value - photons * gain - new_level * sky.background_total) @ in_band
+        better = value >= best
+        flux, best = np.where(better, new_flux, flux), np.where(better, value, best)
+        level = np.where(better @ in_band.T > 0, new_level, level)
+        if step == steps:
+            break
+        caution = np.where(better, caution / 10, np.maximum(10 * caution, 0.1))
+        if not better.all():
+            expected = sky.expected(near.per_pixel(flux @ in_band.T) * unit, level)
+        share, back = unit / expected, sky.background / expected
+        counted_share, counted_back = near.counts * share, near.counts * back
+        damp = 1 + caution @ in_band.T
+        first_flux = near.plane_total(counted_share) - gain
+        first_level = near.plane_total(counted_back) - sky.background_total
+        bend_level = np.maximum(near.plane_total(counted_back * back) * damp, 1e-9)
+        mixed = near.plane_total(counted_share * back)
+        mixed[(level <= LEAST_LEVEL) & (first_level < 0)] = 0  # a level at its end stays there
+        bend = (near.plane_total(counted_share * share) * damp - mixed**2 / bend_level) @ in_band
+        slope = (first_flux - mixed * first_level / bend_level) @ in_band
+        move = slope / np.maximum(bend, 1e-6 * (gain @ in_band) ** 2)
+        new_flux = np.maximum(flux + np.clip(move, -0.9 * flux, 2 * flux + 1e3 * least), least)
+        change = (first_level - mixed * ((new_flux - flux) @ in_band.T)) / bend_level
+        new_level = np.maximum(level + np.clip(change, -0.7 * level, 2 * level), LEAST_LEVEL)
+    return flux, level
+
+
+def _best(curves: Floats) -> Extensions:
+    """Best radii from log-likelihoods [n_radii, n], even in the radius: level at 0."""
+    level_at_0 = (1, np.zeros(curves.shape[1]))
+    spline = CubicSpline(RADII_DEG, 2 * (curves - curves[0]), bc_type=(level_at_0, "not-a-knot"))
+    fine = spline(FINE_DEG)
+    best, rows = fine.argmax(axis=0), np.arange(fine.shape[1])
+    top = fine[best, rows]
+    within = fine > top - 1
+    number = np.arange(len(FINE_DEG))[:, None]
+    # the interval about the maximum, not beyond the first radius outside it on either side
+    upper = np.where(within | (number < best), len(FINE_DEG), number).min(axis=0)
+    lower = np.where(within | (number > best), -1, number).max(axis=0)
+    high = FINE_DEG[np.minimum(upper, len(FINE_DEG) - 1)]
+    low, radius = FINE_DEG[np.maximum(lower, 0)], FINE_DEG[best]
+    error = np.where(lower < 0, high - radius, (high - low) / 2)
+    return Extensions(radius, np.where(upper < len(FINE_DEG), error, np.nan), np.maximum(top, 0))

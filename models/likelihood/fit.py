@@ -1,0 +1,171 @@
+"""Characterisation: position, significance and fluxes of detected sources by maximum likelihood."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri_exp
+
+from models.likelihood.detect import Detections
+from models.likelihood.evidence import POPULATIONS
+from models.likelihood.flags import Flags
+from models.likelihood.localise import equatorial_angle_deg, localise
+from models.likelihood.neighbourhood import moved
+from models.likelihood.optics import plane_exposures, spectral_profile
+from models.likelihood.spectrum import BandProfile, fit_bands, fit_power_law
+from models.likelihood.surroundings import Surroundings
+from models.likelihood.warnings import crowding, nearest_brighter, warnings
+from sky.counts import CountsCube
+from sky.exposure import ExposureMaps
+from sky.frames import lon_lat, unit_vectors
+from sky.response import Response
+from sky.survey import Survey
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """Measured sources, arrays [N] or, by band of the survey, [N, n_bands].
+
+    Attributes
+    ----------
+    glon_deg, glat_deg : array
+    conf_68_semimajor_deg, conf_68_semiminor_deg, conf_95_semimajor_deg, conf_95_semiminor_deg : array
+        Statistical error ellipse.
+    conf_posang_deg : array
+        Of the major axis, equatorial, east of north, in (-90, 90].
+    signif_avg : array
+        Standard deviations, from the test statistic with 4 degrees of freedom (place, flux, index) as in 4FGL.
+    flux_cm2_s, unc_flux_cm2_s : array
+        In the survey's headline range, from the power law.
+    index, unc_index : array
+        Photon index, with the population's as prior.
+    npred : array
+        Photons of the source, all bands.
+    flags : array of int
+        `Flags`.
+    band_flux, band_unc_low, band_unc_high : array
+        Lower error negative, NaN for an upper limit (flux + 2 * upper error, 2 sigma).
+    band_sqrt_ts, band_npred : array
+    """
+
+    glon_deg: Floats
+    glat_deg: Floats
+    conf_68_semimajor_deg: Floats
+    conf_68_semiminor_deg: Floats
+    conf_95_semimajor_deg: Floats
+    conf_95_semiminor_deg: Floats
+    conf_posang_deg: Floats
+    signif_avg: Floats
+    flux_cm2_s: Floats
+    unc_flux_cm2_s: Floats
+    index: Floats
+    unc_index: Floats
+    npred: Floats
+    flags: Ints
+    band_flux: Floats
+    band_unc_low: Floats
+    band_unc_high: Floats
+    band_sqrt_ts: Floats
+    band_npred: Floats
+
+    def __len__(self) -> int:
+        return len(self.glon_deg)
+
+    def select(self, which: NDArray[np.generic]) -> Self:
+        """Some of the rows."""
+        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
+
+
+def characterise(
+    detections: Detections,
+    which: ArrayLike,
+    cube: CountsCube,
+    exposure: ExposureMaps,
+    response: Response,
+    survey: Survey,
+    seed: int,
+) -> Measurements:
+    """Measure some of the detections; the others enter as their neighbours.
+
+    Parameters
+    ----------
+    detections : Detections
+        Of the whole sky, or at least of all tiles that touch those measured.
+    which : array of int [N]
+        Rows of `detections` to measure. A source's result does not depend on what else is in `which`.
+    cube : CountsCube
+    exposure : ExposureMaps
+    response : Response
+    survey : Survey
+    seed : int
+        Not used: the fit moves no photon.
+    """
+    del seed, survey
+    return measure(Surroundings.of(detections, which, cube, exposure, response), exposure)
+
+
+def measure(around: Surroundings, exposure: ExposureMaps) -> Measurements:
+    """Fit sources in their surroundings: place, spectrum at that place, band fluxes."""
+    survey = around.survey
+    if not len(around):
+        return _empty(len(survey.bands))
+    detections, sky = around.measured, around.joined()
+    exposures = plane_exposures(exposure, detections.glon_deg, detections.glat_deg)
+    prior = POPULATIONS[survey.name].index_prior
+    profile = BandProfile(sky, sky.psf(), exposures, survey)
+    first = fit_power_law(profile, survey, detections.flux_cm2_s, prior)
+    points = spectral_profile(survey, first.index)
+    sky = replace(sky, profile=np.where(sky.profile == 0, points, sky.profile))
+    level = sky.levels(sky.spread_photons(first.photons, sky.psf()), np.ones_like(exposures))
+    place = localise(sky, first.photons, level)
+    profile = BandProfile(sky, sky.psf(place.east_deg, place.north_deg), exposures, survey)
+    law = fit_power_law(profile, survey, first.flux_cm2_s, prior)
+    bands = fit_bands(profile)
+    start = unit_vectors(detections.glon_deg, detections.glat_deg)
+    glon, glat = lon_lat(moved(start, place.east_deg, place.north_deg))
+    npred = bands.flux_cm2_s * profile.per_band(exposures)
+    brighter_deg = nearest_brighter(around.detections)[around.order]
+    return Measurements(
+        glon_deg=glon,
+        glat_deg=glat,
+        conf_68_semimajor_deg=place.r68_deg[:, 0],
+        conf_68_semiminor_deg=place.r68_deg[:, 1],
+        conf_95_semimajor_deg=place.r95_deg[:, 0],
+        conf_95_semiminor_deg=place.r95_deg[:, 1],
+        conf_posang_deg=equatorial_angle_deg(glon, glat, place.angle_deg),
+        signif_avg=significance(law.ts),
+        flux_cm2_s=law.flux_cm2_s,
+        unc_flux_cm2_s=law.unc_flux_cm2_s,
+        index=law.index,
+        unc_index=law.unc_index,
+        npred=law.photons.sum(axis=1),
+        flags=warnings(place, law, bands, survey)
+        | crowding(detections, sky, bands, npred, brighter_deg)
+        | np.where((exposures <= 0).any(axis=1), Flags.NO_EXPOSURE, 0),
+        band_flux=bands.flux_cm2_s,
+        band_unc_low=bands.unc_low_cm2_s,
+        band_unc_high=bands.unc_high_cm2_s,
+        band_sqrt_ts=np.sqrt(bands.ts),
+        band_npred=npred,
+    ).select(around.back)
+
+
+def significance(ts: Floats) -> Floats:
+    """Gaussian standard deviations (two-sided) as improbable as a test statistic with 4 degrees of freedom.
+
+    The survival function of chi squared with 4 degrees of freedom is (1 + TS / 2) exp(-TS / 2) (Wilks 1938); in
+    logarithms it serves the brightest sources too.
+    """
+    return np.maximum(-ndtri_exp(np.log1p(ts / 2) - ts / 2 - np.log(2)), 0)
+
+
+def _empty(n_bands: int) -> Measurements:
+    columns = {
+        f.name: np.empty((0, n_bands) if f.name.startswith("band_") else 0) for f in fields(Measurements)
+    }
+    flags = np.empty(0, np.int64)
+    return Measurements(flags=flags, **{name: c for name, c in columns.items() if name != "flags"})

@@ -1,0 +1,134 @@
+"""Positions of sources from the likelihood's surface, with error ellipses."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.likelihood.local_fit import LocalSky
+from sky.frames import galactic_north_angle_deg
+
+Floats = NDArray[np.float64]
+
+# 2 delta ln L that holds 68 and 95 % of a two-dimensional Gaussian; the radii's ratio is 4FGL's 1.6215.
+DROP_68, DROP_95 = -2 * np.log(0.32), -2 * np.log(0.05)
+ROUNDS = 6
+LARGEST_STEP_DEG = 0.1
+LARGEST_SHIFT_DEG = 0.3
+FIRST_SIGMA_DEG = 0.03
+SIGMA_RANGE_DEG = (0.002, 0.3)
+RADII = np.array([0.8, 1.6, 2.4, 3.2])
+# Points, in position errors, where the surface is sampled: centre, two rings.
+_ANGLES = np.arange(8) * np.pi / 4
+RINGS = np.concatenate(
+    [[[0.0, 0.0]], *(r * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1) for r in (1.0, 2.0))]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Localisation:
+    """Offsets from the starting position and the error ellipses, arrays [n].
+
+    Attributes
+    ----------
+    east_deg, north_deg : array
+        Galactic.
+    r68_deg, r95_deg : array [n, 2]
+        Semi-axes, major first.
+    angle_deg : array
+        Of the major axis, from galactic north to galactic east.
+    quality : array
+        Largest misfit of the sampled surface to its paraboloid, in 2 delta ln L.
+    """
+
+    east_deg: Floats
+    north_deg: Floats
+    r68_deg: Floats
+    r95_deg: Floats
+    angle_deg: Floats
+    quality: Floats
+
+
+def localise(sky: LocalSky, photons: Floats, level: Floats) -> Localisation:
+    """Fit a paraboloid to -2 ln L sampled on two rings about each source, and move to its vertex.
+
+    Parameters
+    ----------
+    sky : LocalSky
+    photons : array [n, n_planes]
+        Of the source, kept fixed.
+    level : array [n, n_planes]
+        Of the background, kept fixed.
+    """
+    near = sky.near
+    n = near.n
+    null = sky.expected(np.zeros(len(near.owner)), level)
+    weight = near.per_pixel(photons) / null
+
+    def surface(east: Floats, north: Floats) -> Floats:
+        return -2 * near.total(near.counts * np.log1p(weight * sky.psf(east, north)))
+
+    design = np.stack(
+        [
+            np.ones(len(RINGS)),
+            RINGS[:, 0],
+            RINGS[:, 1],
+            0.5 * RINGS[:, 0] ** 2,
+            RINGS[:, 0] * RINGS[:, 1],
+            0.5 * RINGS[:, 1] ** 2,
+        ],
+        axis=1,
+    )
+    inverse = np.linalg.pinv(design)
+    east, north, sigma = np.zeros(n), np.zeros(n), np.full(n, FIRST_SIGMA_DEG)
+    for _ in range(ROUNDS):
+        values = np.stack([surface(east + u * sigma, north + v * sigma) for u, v in RINGS])
+        fit = inverse @ values
+        curvature = np.empty((n, 2, 2))
+        curvature[:, 0, 0], curvature[:, 1, 1] = fit[3], fit[5]
+        curvature[:, 0, 1] = curvature[:, 1, 0] = fit[4]
+        size, axes = np.linalg.eigh(curvature)
+        size = np.maximum(size, 0.05)  # 2 delta ln L = size / 2 * offset^2 = 1 at one sigma: size = 2
+        gradient = np.einsum("nij,ni->nj", axes, fit[1:3].T)
+        move = -np.einsum("nij,nj->ni", axes, gradient / size)
+        limit = np.minimum(2 * sigma, LARGEST_STEP_DEG) / sigma
+        move *= np.minimum(1, limit / np.maximum(np.hypot(*move.T), 1e-12))[:, None]
+        best = RINGS[values.argmin(axis=0)]
+        better = surface(east + move[:, 0] * sigma, north + move[:, 1] * sigma) <= values.min(axis=0)
+        move = np.where(better[:, None], move, best)
+        east, north = east + move[:, 0] * sigma, north + move[:, 1] * sigma
+        far = np.maximum(np.hypot(east, north) / LARGEST_SHIFT_DEG, 1)
+        east, north = east / far, north / far
+        errors = np.sqrt(2 / size) * sigma[:, None]  # descending: eigh gives the flattest axis first
+        sigma = np.clip(np.sqrt(errors[:, 0] * errors[:, 1]), *SIGMA_RANGE_DEG)
+    misfit = values - design @ fit
+    angle = np.degrees(np.arctan2(axes[:, 0, 0], axes[:, 1, 0]))
+    errors = np.clip(errors, SIGMA_RANGE_DEG[0] / 3, 3 * SIGMA_RANGE_DEG[1])
+
+    # faint sources have wider tails than their peak's curvature says: the radii are where the surface crosses
+    # the drops, averaged over the ellipse's directions
+    def mean_drop(radius: float) -> Floats:
+        steps = [np.einsum("nij,j,nj->ni", axes, [np.cos(a), np.sin(a)], radius * errors) for a in _ANGLES]
+        ring = [surface(east + step[:, 0], north + step[:, 1]) for step in steps]
+        return np.mean(ring, axis=0) - surface(east, north)
+
+    roots = np.sqrt(np.maximum(np.stack([mean_drop(r) for r in RADII], axis=1), 0))
+    roots = np.maximum.accumulate(np.concatenate([np.zeros((n, 1)), roots], axis=1), axis=1)
+    r68, r95 = (_crossing(roots, np.sqrt(drop))[:, None] * errors for drop in (DROP_68, DROP_95))
+    return Localisation(east, north, r68, r95, angle, np.abs(misfit).max(axis=0))
+
+
+def _crossing(roots: Floats, level: float) -> Floats:
+    """Radius in errors where the root of the drop, tabulated at 0 and `RADII`, reaches a level, [n]."""
+    radius = np.concatenate([[0.0], RADII])
+    k = np.clip((roots < level).sum(axis=1), 1, len(RADII))
+    row = np.arange(len(roots))
+    low, high = roots[row, k - 1], roots[row, k]
+    slope = (radius[k] - radius[k - 1]) / np.maximum(high - low, 1e-3)
+    return np.minimum(radius[k - 1] + (level - low) * slope, 2 * RADII[-1])
+
+
+def equatorial_angle_deg(glon_deg: Floats, glat_deg: Floats, angle_deg: Floats) -> Floats:
+    """Galactic position angles as equatorial ones, east of north, in (-90, 90]."""
+    angle = (galactic_north_angle_deg(glon_deg, glat_deg) + angle_deg) % 180.0
+    return np.where(angle > 90.0, angle - 180.0, angle)

@@ -1,0 +1,223 @@
+"""The counts around many positions at once, as flat arrays.
+
+The pixels of a neighbourhood lie next to each other, plane by plane; a statistic of all positions is then a sum
+over segments of flat arrays, without a loop over positions.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import healpy as hp
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+from sky.counts import CountsCube
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+COVER_ORDER = 6
+
+
+@dataclass(frozen=True, eq=False)
+class SkyPixels:
+    """Non-empty HEALPix pixels of a part of the sky, plane by plane.
+
+    Attributes
+    ----------
+    ipix : list of array of int [n]
+        Their NESTED numbers, one array a plane.
+    vectors : list of array [n, 3]
+        Galactic unit vectors of the pixels' centres.
+    counts : list of array [n]
+    trees : list of cKDTree
+    """
+
+    ipix: list[Ints]
+    vectors: list[Floats]
+    counts: list[Floats]
+    trees: list[cKDTree]
+
+    @property
+    def first(self) -> Ints:
+        """Number of each plane's first pixel where those of all planes are numbered through, [n_planes]."""
+        return np.concatenate([[0], np.cumsum([len(c) for c in self.counts])[:-1]])
+
+
+def sky_pixels(cube: CountsCube, ranges: Ints) -> SkyPixels:
+    """Non-empty pixels within half-open NESTED ranges of `COVER_ORDER`, shape (m, 2); slices summed."""
+    numbers, vectors, counts, trees = [], [], [], []
+    for plane, (band, _) in enumerate(cube.survey.planes):
+        order = cube.survey.bands[band].order
+        ipix, values = cube.select(plane, ranges << np.int64(2 * (order - COVER_ORDER)))
+        centres = np.stack(hp.pix2vec(1 << order, ipix, nest=True), axis=-1)
+        numbers.append(ipix)
+        vectors.append(centres)
+        counts.append(values.astype(float))
+        trees.append(cKDTree(centres))
+    return SkyPixels(numbers, vectors, counts, trees)
+
+
+def cover(vectors: Floats, radius_deg: float) -> Ints:
+    """Half-open NESTED ranges of `COVER_ORDER` that hold discs round positions, shape (m, 2)."""
+    discs = [
+        hp.query_disc(1 << COVER_ORDER, v, np.radians(radius_deg), inclusive=True, nest=True) for v in vectors
+    ]
+    cells = np.unique(np.concatenate([*discs, np.empty(0, np.int64)])).astype(np.int64)
+    breaks = np.flatnonzero(np.diff(cells) != 1)
+    first = np.concatenate([cells[:1], cells[breaks + 1]])
+    last = np.concatenate([cells[breaks], cells[-1:]]) + 1
+    return np.stack([first, last], axis=-1)
+
+
+def tangent_axes(vectors: Floats) -> tuple[Floats, Floats]:
+    """Unit vectors to galactic east and north at positions, each [n, 3]."""
+    glon = np.arctan2(vectors[:, 1], vectors[:, 0])
+    east = np.stack([-np.sin(glon), np.cos(glon), np.zeros_like(glon)], axis=-1)
+    return east, np.cross(vectors, east)
+
+
+def moved(vectors: Floats, east_deg: Floats, north_deg: Floats) -> Floats:
+    """Positions after small steps along galactic east and north, [n, 3]."""
+    east, north = tangent_axes(vectors)
+    out = vectors + np.radians(east_deg)[:, None] * east + np.radians(north_deg)[:, None] * north
+    return out / np.linalg.norm(out, axis=1, keepdims=True)
+
+
+def offsets_deg(vectors: Floats, others: Floats) -> tuple[Floats, Floats]:
+    """Offsets of places [n, 3] from nearby positions [n, 3] along galactic east and north."""
+    east, north = tangent_axes(vectors)
+    return np.degrees(np.sum(others * east, axis=1)), np.degrees(np.sum(others * north, axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbourhoods:
+    """Pixels around positions; all arrays [n_pairs] unless said otherwise, by position and then by plane.
+
+    Attributes
+    ----------
+    n : int
+        Number of positions.
+    owner : array of int
+        Position each pixel belongs to.
+    plane : array of int
+    counts : array
+    east_deg, north_deg : array
+        Offsets from the position in its tangent plane.
+    radius_deg : array [n_planes]
+        Radius of the neighbourhood in each plane.
+    pixel : array of int
+        Number of the pixel in its plane's `SkyPixels`.
+    """
+
+    n: int
+    owner: Ints
+    plane: Ints
+    counts: Floats
+    east_deg: Floats
+    north_deg: Floats
+    radius_deg: Floats
+    pixel: Ints
+
+    @cached_property
+    def key(self) -> Ints:
+        """Position and plane of each pixel as one number."""
+        return self.owner * len(self.radius_deg) + self.plane
+
+    @cached_property
+    def _owners(self) -> "_Segments":
+        return _Segments.of(self.owner)
+
+    @cached_property
+    def _keys(self) -> "_Segments":
+        return _Segments.of(self.key)
+
+    def pairs_of(self, rows: NDArray[np.bool_], within_deg: ArrayLike = np.inf) -> NDArray[np.bool_]:
+        """Pixels of some positions, no farther than a separation [n_planes]."""
+        limit = np.broadcast_to(within_deg, self.radius_deg.shape)
+        return rows[self.owner] & (self.separation_deg() <= limit[self.plane])
+
+    def subset(self, rows: NDArray[np.bool_], pairs: NDArray[np.bool_], radius_deg: Floats) -> Self:
+        """Some positions, renumbered, with some of their pixels."""
+        number = np.cumsum(rows) - 1
+        return type(self)(
+            n=int(rows.sum()),
+            owner=number[self.owner[pairs]],
+            plane=self.plane[pairs],
+            counts=self.counts[pairs],
+            east_deg=self.east_deg[pairs],
+            north_deg=self.north_deg[pairs],
+            radius_deg=radius_deg,
+            pixel=self.pixel[pairs],
+        )
+
+    def total(self, values: Floats) -> Floats:
+        """Sum of per-pixel values for each position, [n]."""
+        return self._owners.total(values, self.n)
+
+    def plane_total(self, values: Floats) -> Floats:
+        """Sum of per-pixel values for each position and plane, [n, n_planes]."""
+        planes = len(self.radius_deg)
+        return self._keys.total(values, self.n * planes).reshape(self.n, planes)
+
+    def per_pixel(self, values: Floats) -> Floats:
+        """Values of positions [n], or of positions and planes [n, n_planes], at each of their pixels."""
+        segments = self._owners if values.ndim == 1 else self._keys
+        return np.repeat(values.ravel()[segments.number], segments.length)
+
+    def separation_deg(self, east_deg: Floats | None = None, north_deg: Floats | None = None) -> Floats:
+        """Distance of every pixel from its position, moved by offsets [n] where given."""
+        if east_deg is None or north_deg is None:
+            return np.hypot(self.east_deg, self.north_deg)
+        east, north = self.east_deg - self.per_pixel(east_deg), self.north_deg - self.per_pixel(north_deg)
+        return np.hypot(east, north)
+
+
+@dataclass(frozen=True, eq=False)
+class _Segments:
+    """Runs of equal numbers in an ascending array."""
+
+    number: Ints
+    start: Ints
+    length: Ints
+
+    @classmethod
+    def of(cls, numbers: Ints) -> "_Segments":
+        start = np.flatnonzero(np.diff(numbers, prepend=-1))
+        return cls(numbers[start], start, np.diff(start, append=len(numbers)))
+
+    def total(self, values: Floats, size: int) -> Floats:
+        """Sums of values over each run, at its number; 0 where there is none."""
+        out = np.zeros(size)
+        if len(self.start):
+            out[self.number] = np.add.reduceat(values, self.start)
+        return out
+
+
+def gather(pixels: SkyPixels, vectors: Floats, radius_deg: Floats) -> Neighbourhoods:
+    """Non-empty pixels within `radius_deg` [n_planes] of positions `vectors` [n, 3]."""
+    east, north = tangent_axes(vectors)
+    parts = []
+    for plane, radius in enumerate(radius_deg):
+        chord = 2 * np.sin(np.radians(radius) / 2)
+        found = pixels.trees[plane].query_ball_point(vectors, chord) if len(vectors) else []
+        sizes = np.array([len(f) for f in found], dtype=np.int64)
+        owner = np.repeat(np.arange(len(vectors)), sizes)
+        chosen = np.concatenate([*(np.asarray(f, dtype=np.int64) for f in found), np.empty(0, np.int64)])
+        place = pixels.vectors[plane][chosen]
+        parts.append(
+            (
+                owner,
+                np.full(len(owner), plane),
+                pixels.counts[plane][chosen],
+                np.degrees(np.einsum("ij,ij->i", place, east[owner])),
+                np.degrees(np.einsum("ij,ij->i", place, north[owner])),
+                chosen,
+            )
+        )
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    owner, plane_of, counts, x, y, chosen = (column[order] for column in columns)
+    return Neighbourhoods(len(vectors), owner, plane_of, counts, x, y, np.asarray(radius_deg, float), chosen)

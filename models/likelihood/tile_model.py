@@ -1,0 +1,135 @@
+"""The model of one tile: point sources on a background, both fitted to the tile's counts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.likelihood.background import BackgroundScales, Images, estimate
+from models.likelihood.matched_filter import MatchedFilter, matched_filter
+from models.likelihood.mixture import Mixture
+from models.likelihood.neighbourhood import SkyPixels, gather, sky_pixels
+from models.likelihood.optics import PointSpread, band_fractions, healpix_point_spread, tile_exposures
+from sky.counts import CountsCube
+from sky.exposure import ExposureMaps
+from sky.response import Response
+from sky.tiles import COVER_ORDER, TileGrid
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Sources reach as far as holds this share of their photons; what is beyond is smooth, and left to the background.
+REACH = 0.97
+REACH_DEG = 3.0
+ROUNDS, STEPS = 3, 4
+
+
+@dataclass(frozen=True, eq=False)
+class TileSky:
+    """Counts of a tile on its HEALPix pixels, and their places on the tile's fine grid.
+
+    Arrays over cells, the non-empty pixels of all planes one after the other, are [n_cells].
+
+    Attributes
+    ----------
+    grid : TileGrid
+    tile : int
+    pixels : SkyPixels
+    spread : PointSpread
+    filter : MatchedFilter
+    share : array [n_planes]
+        Share of a source's photons in each plane, for the survey's index and the tile's exposure.
+    counts : array
+    cell : array of int
+        Number of the fine grid's pixel, through all planes.
+    inside : array of bool
+        Whether the pixel is inside the grid; others take the background of the nearest border pixel.
+    solid_angle_sr : array [ny, nx]
+    mean : float
+        Counts of all planes in a pixel of the tile's middle, had the sky the same everywhere.
+    """
+
+    grid: TileGrid
+    tile: int
+    pixels: SkyPixels
+    spread: PointSpread
+    filter: MatchedFilter
+    share: Floats
+    counts: Floats
+    cell: Ints
+    inside: NDArray[np.bool_]
+    solid_angle_sr: Floats
+    mean: float
+
+    @classmethod
+    def of(
+        cls, cube: CountsCube, exposure: ExposureMaps, response: Response, grid: TileGrid, tile: int
+    ) -> "TileSky":
+        """Cut a tile out of the sky."""
+        survey = cube.survey
+        fine = matched_filter(survey, response, grid)
+        pixels = sky_pixels(cube, grid.cover(tile, COVER_ORDER))
+        yields = band_fractions(survey, survey.reference_index) * tile_exposures(exposure, grid, tile)
+        cell, inside = fine.cells(grid, tile, pixels)
+        return cls(
+            grid=grid,
+            tile=tile,
+            pixels=pixels,
+            spread=healpix_point_spread(survey, response),
+            filter=fine,
+            share=yields / yields.sum(),
+            counts=np.concatenate(pixels.counts),
+            cell=cell,
+            inside=inside,
+            solid_angle_sr=grid.solid_angle_sr(fine.band),
+            mean=cube.total() / (4 * np.pi) * np.radians(grid.pixel_deg(fine.band)) ** 2,
+        )
+
+    @property
+    def reach_deg(self) -> Floats:
+        """Radius of a source in each plane, [n_planes]."""
+        return np.minimum(self.spread.radius_deg(REACH), REACH_DEG)
+
+    def image(self, values: Floats) -> Images:
+        """Sum values of cells into images [n_planes, ny, nx]."""
+        shape = (len(self.share), *self.solid_angle_sr.shape)
+        flat = np.bincount(self.cell[self.inside], weights=values[self.inside], minlength=int(np.prod(shape)))
+        return flat.reshape(shape).astype(np.float32)
+
+    def per_sr(self, background: Images) -> Floats:
+        """Background images, counts a pixel, as counts per sr in every cell."""
+        return (background / self.solid_angle_sr).ravel()[self.cell]
+
+    def first_background(self, scales: BackgroundScales) -> Images:
+        """Background before any source is known, counts a pixel, [n_planes, ny, nx]."""
+        return estimate(self.filter.smoother, self.image(self.counts), self.mean, scales)
+
+    def mixture(self, vectors: Floats, extent: Ints) -> Mixture:
+        """Sources at positions [n, 3] of widths [n]."""
+        return Mixture.of(gather(self.pixels, vectors, self.reach_deg), self.pixels, self.spread, extent)
+
+    def thinned(self, floor: Floats, sources: Floats) -> Images:
+        """Counts less the sources' share of them, for a background and sources per sr [n_cells]."""
+        return self.image(self.counts * floor / (floor + sources))
+
+    def settle(
+        self, mixture: Mixture, photons: Floats, background: Images, scales: BackgroundScales
+    ) -> tuple[Mixture, Floats, Images]:
+        """Fit photons of the sources [n, n_planes], their widths and the background in turns."""
+        for k in range(ROUNDS):
+            floor = self.per_sr(background)
+            for _ in range(STEPS):
+                photons = mixture.step(photons, floor)
+            if k:
+                mixture = mixture.widened(photons, floor)
+            share = self.thinned(floor, mixture.density(photons))
+            background = estimate(self.filter.smoother, share, self.mean, scales)
+        return mixture, photons, background
+
+    def background_at(self, background: Images, glon_deg: Floats, glat_deg: Floats) -> Floats:
+        """Background per sr at positions, [n, n_planes]."""
+        x, y = self.grid.sky_to_pixel(self.tile, self.filter.band, glon_deg, glat_deg)
+        last = self.filter.smoother.npix - 1
+        column = np.clip(np.rint(x), 0, last).astype(np.int64)
+        row = np.clip(np.rint(y), 0, last).astype(np.int64)
+        return (background / self.solid_angle_sr)[:, row, column].T.astype(float)

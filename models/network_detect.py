@@ -1,0 +1,277 @@
+"""Detection by the localisation network: counts images in, the same table as the matched filter's out.
+
+The network says where sources are and how surely, and what the diffuse background is; places are then moved
+to the photons' own anchors, so that every tile that sees a source puts it at the same place, and fluxes are
+fitted on the network's background, neighbours together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from models.likelihood.anchor import anchors
+from models.likelihood.background import BackgroundScales
+from models.likelihood.detect import (
+    ANCHOR_PHOTONS,
+    ANCHOR_REACH,
+    POPULATIONS,
+    SETTLE_STEPS,
+    Detections,
+    near_cell,
+)
+from models.likelihood.evidence import weigh
+from models.likelihood.mixture import Mixture
+from models.likelihood.optics import band_fractions, plane_exposures
+from models.likelihood.tile_model import TileSky
+from models.localise.by_name import LOCALISERS, find_peaks, score_logit
+from models.unet import NetworkError, Segmentation, UNet
+from models.weights import load_weights, shipped_weights
+from sky.counts import CountsCube
+from sky.exposure import ExposureMaps
+from sky.frames import lon_lat, unit_vectors
+from sky.response import Response
+from sky.tiles import TileGrid, owner
+
+Floats = NDArray[np.float64]
+
+# An anchor farther away than this belongs to another source.
+STRAY_DEG = 0.15
+# Sources this far outside the cell are anchored too: they may belong to it.
+MARGIN_DEG = 0.5
+# Steps of the fit once places have moved by hundredths of a degree.
+RESETTLE_STEPS = 8
+# Tiles that go through the network together. On a processor it gains nothing, and one by one a tile's result
+# does not depend on its company to the last bit.
+FORWARD_TILES = {"cpu": 1, "cuda": 8}
+
+
+@dataclass(frozen=True)
+class NetworkDetection:
+    """Choices of the network detector.
+
+    Attributes
+    ----------
+    weights : Path or None
+        The ones that come with the program where None.
+    localiser : str
+        One of `models.localise.by_name.LOCALISERS`.
+    min_det_prob : float
+        Detections below are dropped.
+    """
+
+    weights: Path | None = None
+    localiser: str = "centre-direction"
+    min_det_prob: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.localiser not in LOCALISERS:
+            raise NetworkError(f"unknown localiser '{self.localiser}'; known: {', '.join(LOCALISERS)}")
+
+    def with_localiser(self, name: str | None) -> "NetworkDetection":
+        """The same with another localiser; None leaves it as it is."""
+        return self if name is None else replace(self, localiser=name)
+
+
+def require_network(survey: str, config: NetworkDetection) -> None:
+    """Check that there are weights for a survey, and that they bring what a configuration asks of them.
+
+    Raises
+    ------
+    NetworkError
+        If not.
+    """
+    network, card, path = _network(config.weights or shipped_weights(survey), "cpu")
+    if network.config.survey != survey:
+        own = network.config.survey
+        raise NetworkError(f"{path}: a network for survey '{own}' cannot search a cube of '{survey}'")
+    if config.localiser not in card.get("calibration", {}):
+        raise NetworkError(f"{path}: the model card gives no probabilities for '{config.localiser}'")
+
+
+def detect_tiles(
+    cube: CountsCube,
+    exposure: ExposureMaps,
+    response: Response,
+    grid: TileGrid,
+    tiles: Sequence[int],
+    seed: int,
+    config: NetworkDetection | None = None,
+) -> Detections:
+    """Sources of some tiles: those whose position a tile's cell holds; by falling `det_prob` in each.
+
+    Parameters
+    ----------
+    cube, exposure, response, grid
+        As for `models.likelihood.detect_tile`.
+    tiles : sequence of int
+    seed : int
+        Seed of the photons' places in their HEALPix pixels.
+    config : NetworkDetection, optional
+
+    Raises
+    ------
+    NetworkError
+        If there are no weights for the cube's survey, or those given are for another.
+    """
+    config = config or NetworkDetection()
+    require_network(cube.survey.name, config)
+    device = _device()
+    network, card, _ = _network(config.weights or shipped_weights(cube.survey.name), device)
+    found, step = [], FORWARD_TILES[device]
+    for first in range(0, len(tiles), step):
+        some = tiles[first : first + step]
+        out = segment(network, cube, grid, some, seed)
+        for k, tile in enumerate(some):
+            sky = TileSky.of(cube, exposure, response, grid, tile)
+            vectors, probability = localised(out, k, grid, tile, card, config)
+            if out.background is None:
+                background = sky.first_background(BackgroundScales())
+            else:
+                background = fine_background(network, out, k, grid.npix(sky.filter.band))
+            found.append(characterised(sky, background, vectors, probability, cube, exposure))
+    return Detections.concatenate(found)
+
+
+def segment(network: UNet, cube: CountsCube, grid: TileGrid, tiles: Sequence[int], seed: int) -> Segmentation:
+    """What the network says of some tiles, on the CPU."""
+    images = [grid.images(cube, tile, seed) for tile in tiles]
+    device = next(network.parameters()).device
+    bands = [
+        torch.from_numpy(np.stack([of[b].sum(axis=1, dtype=np.float32) for of in images])).to(device)
+        for b in range(len(cube.survey.bands))
+    ]
+    with torch.inference_mode():
+        return network(bands).cpu()
+
+
+def localised(
+    out: Segmentation, which: int, grid: TileGrid, tile: int, card: dict[str, Any], config: NetworkDetection
+) -> tuple[Floats, Floats]:
+    """Unit vectors [n, 3] and probabilities [n] of what a localiser finds in one tile of a batch."""
+    peaks = find_peaks(out, config.localiser, _match_radius_px(grid), which)
+    probability = calibrated(peaks.score, card, config.localiser)
+    likely = probability >= config.min_det_prob
+    band = int(np.argmax(grid.survey.tile_pixels_per_10deg))
+    place = grid.pixel_to_sky(tile, band, peaks.x[likely], peaks.y[likely])
+    return unit_vectors(*place), probability[likely]
+
+
+def calibrated(score: Floats, card: dict[str, Any], localiser: str) -> Floats:
+    """Probability that a detection is a source, as the model card says of its score.
+
+    Raises
+    ------
+    NetworkError
+        If the card says nothing of this localiser.
+    """
+    table = card.get("calibration", {}).get(localiser)
+    if table is None:
+        raise NetworkError(f"the model card gives no probabilities for localiser '{localiser}'")
+    return expit(table["intercept"] + table["slope"] * score_logit(score))
+
+
+def characterised(
+    sky: TileSky,
+    background: NDArray[np.float32],
+    vectors: Floats,
+    probability: Floats,
+    cube: CountsCube,
+    exposure: ExposureMaps,
+) -> Detections:
+    """Move places to their anchors, fit photons on a background, keep those of the tile's own cell.
+
+    Parameters
+    ----------
+    background : array [n_planes, ny, nx]
+        Counts a pixel of the finest grid.
+    vectors : array [n, 3]
+    probability : array [n]
+    """
+    survey = cube.survey
+    floor, points = sky.per_sr(background), np.zeros(len(vectors), dtype=np.int64)
+    mixture = sky.mixture(vectors, points)
+    photons = _fitted(mixture, np.full((len(vectors), 1), ANCHOR_PHOTONS) * sky.share, floor, SETTLE_STEPS)
+    vectors = vectors.copy()
+    rows = near_cell(sky.tile, vectors, MARGIN_DEG)
+    vectors[rows] = _anchored(sky, mixture, vectors, rows, photons, floor, cube)
+    mixture = sky.mixture(vectors, points)
+    photons = _fitted(mixture, photons, floor, RESETTLE_STEPS)
+    own = owner(*lon_lat(vectors)) == sky.tile
+    pairs = mixture.near.pairs_of(own)
+    near = mixture.near.subset(own, pairs, mixture.near.radius_deg)
+    null = (mixture.total(photons, floor) - mixture.contribution(photons))[pairs]
+    glon, glat = lon_lat(vectors[own])
+    exposures = plane_exposures(exposure, glon, glat)
+    yields = (band_fractions(survey, survey.reference_index) * exposures).sum(axis=1)
+    rough = photons[own].sum(axis=1) / yields
+    prior = POPULATIONS[survey.name]
+    weighed = weigh(near, points[own], null, sky.spread, exposures, survey, rough, prior)
+    found = Detections(
+        tile=np.full(len(glon), sky.tile),
+        glon_deg=glon,
+        glat_deg=glat,
+        ts=weighed.ts,
+        det_prob=probability[own],
+        flux_cm2_s=weighed.flux_cm2_s,
+        background_sr=sky.background_at(background, glon, glat),
+    )
+    return found.select(np.argsort(-found.det_prob, kind="stable"))
+
+
+def _fitted(mixture: Mixture, photons: Floats, floor: Floats, steps: int) -> Floats:
+    """Photons of all sources together, [n, n_planes], some steps on from a first guess."""
+    for _ in range(steps):
+        photons = mixture.step(photons, floor)
+    return photons
+
+
+def _anchored(
+    sky: TileSky,
+    mixture: Mixture,
+    vectors: Floats,
+    rows: NDArray[np.bool_],
+    photons: Floats,
+    floor: Floats,
+    cube: CountsCube,
+) -> Floats:
+    """Anchors of some of the positions; one whose anchor is another source's stays."""
+    near = mixture.near
+    radius = np.minimum(near.radius_deg, STRAY_DEG + sky.spread.radius_deg(ANCHOR_REACH))
+    pairs = near.pairs_of(rows, radius)
+    mine = (near.counts * (1 - mixture.others(photons) / mixture.total(photons, floor)))[pairs]
+    ratio = ANCHOR_PHOTONS * sky.share * 4 * np.pi / cube.plane_totals()
+    anchored, shift = anchors(vectors[rows], near.subset(rows, pairs, radius), mine, sky.spread, ratio)
+    return np.where((shift < STRAY_DEG)[:, None], anchored, vectors[rows])
+
+
+def fine_background(network: UNet, out: Segmentation, which: int, n: int) -> NDArray[np.float32]:
+    """The background head's counts of every plane of one tile on the finest grid, [n_planes, n, n]."""
+    assert out.background is not None
+    planes: dict[int, NDArray[np.float32]] = {}
+    for level, image in zip(network.levels, out.background, strict=True):
+        coarser = n // image.shape[-1]
+        for plane, values in zip(level.planes, image[which].numpy(), strict=True):
+            fine = values.repeat(coarser, 0).repeat(coarser, 1)
+            planes[plane] = (fine / coarser**2).astype(np.float32)
+    return np.stack([planes[p] for p in range(len(planes))])
+
+
+def _match_radius_px(grid: TileGrid) -> float:
+    return 0.3 / min(grid.pixel_deg(band) for band in range(len(grid.survey.bands)))
+
+
+@lru_cache(maxsize=4)
+def _network(weights: Path, device: str) -> tuple[UNet, dict[str, Any], Path]:
+    network, card = load_weights(weights)
+    return network.to(device), card, weights
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,1 @@
+"""Training the networks: no database, no Celery; what it needs is torch, numpy, scipy, astropy and healpy."""

@@ -1,0 +1,115 @@
+"""`asidcat train flux|real|class|class3d|position|characterise`: pools, networks, calibration, cards."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.characterise.networks import KINDS, Characteriser, CharacteriserConfig
+from models.stream import DrawSky
+from models.training.characterise import FitConfig, fit_network
+from models.training.finish import Pools, finish
+from models.training.interrupt import interruptible
+from models.training.loop import commit
+from models.training.pool import Pool, PoolConfig, Report, draw_pool, load_pool
+from models.training_sky import BRIGHTNESS_SPREAD, FAINTEST, TrainingSky, as_measured, training_sky
+from models.weights import save_weights
+from sky.simulate import synthetic_sky
+from sky.survey import Survey, get_survey
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training draws and does.
+
+    Attributes
+    ----------
+    survey : str
+    fit : FitConfig
+    cutouts, validation, test : int
+        Numbers of cut-outs, at least; `validation` of the mixture and again of B1, `test` of B1 and of B2.
+    per_sky : int
+    """
+
+    survey: str
+    fit: FitConfig
+    cutouts: int = 48_000
+    validation: int = 12_000
+    test: int = 12_000
+    per_sky: int = 4000
+
+
+def kinds_of(name: str, survey: Survey) -> tuple[str, ...]:
+    """Networks that a name on the command line stands for."""
+    if name != "characterise":
+        return (name,)
+    return tuple(k for k in KINDS if k != "class3d" or survey.time_slices)
+
+
+def train_characterisers(
+    kinds: tuple[str, ...], plan: Plan, folder: Path, report: Report, command: str = ""
+) -> list[Path]:
+    """Train networks, or go on with what the folder holds; the paths of their weights.
+
+    Raises
+    ------
+    TrainingError
+        If the folder holds another training, or on Ctrl-C, with all that is done kept.
+    NetworkError
+        If the survey has no such network.
+    """
+    configs = [CharacteriserConfig.standard(kind, plan.survey) for kind in kinds]
+    survey = get_survey(plan.survey)
+    seed, cubes, out = plan.fit.seed, "class3d" in kinds, []
+    with interruptible() as stopped:
+
+        def pool(split: str, cutouts: int, name: str, draw_sky: DrawSky | None = None) -> Pool:
+            # Held-out skies have points alone: what is promised of extended sources is another module's.
+            config = PoolConfig(seed, split, cutouts, plan.per_sky, extended=split == "train")
+            draw_pool(survey, config, folder / "pool" / name, report, draw_sky, stopped)
+            return load_pool(survey, config, folder / "pool" / name, cubes)
+
+        train, validation = pool("train", plan.cutouts, "mixed"), pool("validation", plan.validation, "mixed")
+        b1 = of_emission("B1")
+        pools = Pools(
+            validation.and_(pool("validation", plan.validation, "b1", b1)),
+            pool("test", plan.test, "b1", b1),
+            pool("test", plan.test, "b2", of_emission("B2")),
+        )
+        for config in configs:
+            network, told = fit_network(config, plan.fit, train, validation, folder, report, stopped)
+            path = folder / f"characterise-{config.kind}-{plan.survey}.safetensors"
+            save_weights(path, network, card(network, plan, told, command) | finish(network, train, pools))
+            out.append(path)
+    return out
+
+
+def of_emission(emission: str) -> DrawSky:
+    """Skies of one emission model: the same sources and brightness for every model, of either flux law."""
+
+    def draw(survey: Survey, rng: np.random.Generator) -> TrainingSky:
+        population = str(rng.choice(["founding", "physical"]))
+        seed, slices = int(rng.integers(2**62)), max(1, survey.time_slices)
+        sky = synthetic_sky(survey, seed, emission, population, slices=slices, faintest=FAINTEST)
+        return as_measured(training_sky(sky), sky, np.exp(rng.normal(0.0, BRIGHTNESS_SPREAD)))
+
+    return draw
+
+
+def card(network: Characteriser, plan: Plan, told: dict[str, Any], command: str) -> dict[str, Any]:
+    """What is known of the weights, but for the machine and what `finish` finds."""
+    best = {row["stage"]: row for row in sorted(told["history"], key=lambda row: row["score"])}
+    return {
+        "network": network.config.to_dict(),
+        "training": asdict(plan),
+        "parameters": network.n_parameters,
+        "hours": round(told["seconds"] / 3600, 3),
+        "data": "cut-outs of synthetic skies: B1 and its random family, founding and physical flux laws; peaks of "
+        "the likelihood filter and random places; test skies apart; B2 (p6v11) never trained on",
+        "command": command,
+        "commit": commit(),
+        "validation": best,
+        "limits": "sources are points; one exposure pattern and response, those of the survey; fluxes far above or "
+        "below the training's are flagged or left wide; probabilities hold for the share of fakes of the stream",
+    }
