@@ -1,0 +1,5 @@
+"""``python -m workers.cli`` is ``asidcat``."""
+
+from workers.cli import main
+
+main()
