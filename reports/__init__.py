@@ -1,0 +1,1 @@
+"""The reports: figures and the page, from the database alone."""

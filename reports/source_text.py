@@ -1,0 +1,169 @@
+"""One source in words and small tables, the same for the terminal and for the page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.classes import NAMES
+from reports.met import interval_text
+from reports.source import Source
+
+SHADES = " ░▒▓█"
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Heads and rows of text."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+def facts(source: Source) -> list[tuple[str, str]]:
+    """The few things one wants to know first."""
+    row, survey = source.row, source.release.survey
+    low, high = survey.flux_range_gev
+    found = [
+        (
+            "Position",
+            f"RA {row['raj2000']:.4f}°, Dec {row['dej2000']:+.4f}°; l {row['glon']:.4f}°, b {row['glat']:+.4f}°",
+        ),
+        ("95 % error", _ellipse(source)),
+        (
+            "Significance",
+            f"{row['signif_avg']:.1f} σ, {row['npred']:.0f} photons; Det_Prob {row['det_prob']:.3f}",
+        ),
+        ("Prob_Real", _number(row.get("prob_real"), ".3f")),
+        ("Flux", f"{row['flux']:.3g} ± {row['unc_flux']:.2g} cm⁻² s⁻¹, {low:g} to {high:g} GeV"),
+        ("Photon index", _with_error(row["pl_index"], row["unc_pl_index"])),
+        ("Extension", _extension(source)),
+        ("Variability", _number(row.get("variability_index"), ".1f")),
+        ("Most probable class", _best_class(source)),
+        ("Counterpart", _counterpart(source)),
+    ]
+    return [(name, value) for name, value in found if value]
+
+
+def tables(source: Source) -> list[tuple[str, TextTable, str]]:
+    """Title, table and what to say when it is empty: spectrum, light curve, classes, associations, flags."""
+    return [
+        ("Fluxes by band", spectrum_table(source), "No band was measured."),
+        ("Fluxes by time", light_table(source), "The observation has no time slices."),
+        (
+            "Class probabilities",
+            class_table(source),
+            "No class network says anything of it.",
+        ),
+        ("Associations", association_table(source), "No reference source lies within 0.5 degrees."),
+        ("Flags", flag_table(source), "None is set."),
+    ]
+
+
+def spectrum_table(source: Source) -> TextTable:
+    """Band by band: likelihood and networks side by side, fluxes in 1e-12 cm-2 s-1."""
+    rows = [
+        (
+            r["band"], _flux(r["flux_cm2_s"], r["unc_low_cm2_s"], r["unc_high_cm2_s"]), f"{r['sqrt_ts']:.1f}",
+            f"{r['npred']:.1f}", _network_flux(r["network_flux_cm2_s"], r["unc_network_flux_cm2_s"]),
+        )
+        for r in source.spectrum.to_dict("records")
+    ]  # fmt: skip
+    return TextTable(("band", "flux, 10⁻¹² cm⁻² s⁻¹", "√TS", "photons", "networks"), rows)
+
+
+def light_table(source: Source) -> TextTable:
+    """Time slice by time slice."""
+    rows = [
+        (
+            (interval_text(r["tstart_met_s"], r["tstop_met_s"]) or "").split(" (")[0],
+            _flux(r["flux_cm2_s"], r["unc_low_cm2_s"], r["unc_high_cm2_s"]), f"{r['sqrt_ts']:.1f}",
+        )
+        for r in source.light_curve.to_dict("records")
+    ]  # fmt: skip
+    return TextTable(("interval", "flux, 10⁻¹² cm⁻² s⁻¹", "√TS"), rows)
+
+
+def class_table(source: Source) -> TextTable:
+    """Class by class, with and without the place."""
+    rows = [
+        (NAMES[r["class"]], _number(r["full"], ".3f"), _number(r["blind"], ".3f"))
+        for r in source.classes.to_dict("records")
+    ]
+    return TextTable(("class", "with its place", "without"), rows)
+
+
+def association_table(source: Source) -> TextTable:
+    """Candidates, the most probable first."""
+    rows = [
+        (
+            r["catalog"], r["name"], f"{r['sep_deg']:.3f}°", f"{r['prob']:.3f}", "yes" if r["matched"] else "",
+            r["source_class"], r["association"],
+        )
+        for r in source.associations.to_dict("records")
+    ]  # fmt: skip
+    return TextTable(("catalogue", "name", "sep.", "P", "one to one", "class", "association"), rows)
+
+
+def flag_table(source: Source) -> TextTable:
+    """The bits that are set."""
+    return TextTable(("bit", "meaning"), [(str(bit), meaning) for bit, meaning in source.flags])
+
+
+def shaded(image: NDArray[np.float64], columns: int = 24) -> Sequence[str]:
+    """A picture in letters: square root of the counts in five shades, two letters high as one is wide."""
+    n = image.shape[0]
+    rows = columns // 2
+    y, x = np.linspace(0, n, rows + 1).astype(int), np.linspace(0, n, columns + 1).astype(int)
+    sums = np.add.reduceat(np.add.reduceat(image, y[:-1], axis=0), x[:-1], axis=1)
+    top = sums.max()
+    level = np.sqrt(sums / top) * (len(SHADES) - 1) if top > 0 else np.zeros(sums.shape)
+    return ["".join(SHADES[round(float(v))] for v in row) for row in level[::-1]]
+
+
+def _ellipse(source: Source) -> str:
+    row = source.row
+    if row["conf_95_semimajor"] is None:
+        return "none"
+    major, minor, angle = (row[f"conf_95_{name}"] for name in ("semimajor", "semiminor", "posang"))
+    return f"{major:.4f}° by {minor:.4f}°, {round(angle)}° east of north"
+
+
+def _extension(source: Source) -> str:
+    row = source.row
+    if row.get("ext_radius") is None:
+        return ""
+    radius = _with_error(row["ext_radius"], row["unc_ext_radius"], ".3f")
+    return f"disc of {radius} degrees, TS_ext {row['ts_ext']:.1f}"
+
+
+def _best_class(source: Source) -> str:
+    if source.classes.empty or source.classes["full"].isna().all():
+        return ""
+    best = max(source.classes.to_dict("records"), key=lambda row: row["full"])
+    return f"{NAMES[best['class']]}, {best['full']:.2f}"
+
+
+def _counterpart(source: Source) -> str:
+    matched = source.associations[source.associations["matched"]]
+    return "; ".join(f"{r['name']} at {r['sep_deg']:.3f}°" for r in matched.to_dict("records")) or "none"
+
+
+def _flux(flux: float, low: float, high: float) -> str:
+    """Flux with its errors, or the 2 sigma limit."""
+    if low is None or not np.isfinite(low):
+        return f"< {1e12 * (flux + 2 * high):.2f}"
+    return f"{1e12 * flux:.2f} −{-1e12 * low:.2f} +{1e12 * high:.2f}"
+
+
+def _network_flux(flux: float, error: float) -> str:
+    return f"{1e12 * flux:.2f} ± {1e12 * error:.2f}" if np.isfinite(flux) else ""
+
+
+def _with_error(value: float, error: float | None, form: str = ".2f") -> str:
+    return f"{value:{form}}" + (f" ± {error:{form}}" if error is not None else "")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None or not np.isfinite(value) else f"{value:{form}}"
