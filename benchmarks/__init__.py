@@ -1,0 +1,1 @@
+"""Slow measurements; results in `benchmarks/results/`, each with its machine and commit."""
