@@ -1,0 +1,136 @@
+"""Rows of characterisation for `test_constraints`: one good one a table, and those that break a constraint each."""
+
+from typing import Any
+
+SHA = "a" * 64
+NAN, INF = float("nan"), float("inf")
+# Each table after those it refers to.
+GOOD: dict[str, dict[str, Any]] = {
+    "energy_band": {"observation_id": 1, "band": 0, "emin_gev": 1.0, "emax_gev": 2.0},
+    "time_slice": {"observation_id": 1, "slice": 0, "tstart_met_s": 1.0, "tstop_met_s": 2.0},
+    "network_measurement": {
+        "detection_id": 1,
+        "prob_real": 0.9,
+        "ra_deg": 1.0,
+        "dec_deg": 0.0,
+        "glon_deg": 2.0,
+        "glat_deg": 3.0,
+        "conf_68_semimajor_deg": 0.02,
+        "conf_68_semiminor_deg": 0.01,
+        "conf_95_semimajor_deg": 0.04,
+        "conf_95_semiminor_deg": 0.02,
+        "conf_posang_deg": 10.0,
+        "flux_cm2_s": 1e-10,
+        "unc_flux_cm2_s": 1e-11,
+        "sys_flux": 0.1,
+        "sys_pos_deg": 0.01,
+        "sys_class": 0.1,
+        "flags": 0,
+    },
+    "network_band_flux": {"detection_id": 1, "band": 0, "flux_cm2_s": 1e-10, "unc_flux_cm2_s": 1e-11},
+    "class_probability": {
+        "detection_id": 1,
+        "variant": "full",
+        "bll": 0.5,
+        "fsrq": 0.25,
+        "psr": 0.125,
+        "pwn_snr": 0.0625,
+        "fake": 0.0625,
+    },
+    "extension": {"detection_id": 1, "ext_radius_deg": 0.3, "unc_ext_radius_deg": 0.05, "ts_ext": 30.0},
+    "slice_flux": {
+        "detection_id": 1,
+        "slice": 0,
+        "flux_cm2_s": 1e-10,
+        "unc_low_cm2_s": -1e-11,
+        "unc_high_cm2_s": 1e-11,
+        "sqrt_ts": 5.0,
+        "npred": 10.0,
+    },
+    "variability": {"detection_id": 1, "variability_index": 20.0},
+    "model_card": {"sha256": SHA, "name": "localise-lat-10gev", "card": {}},
+    "run_model": {"run_id": 1, "sha256": SHA},
+}
+# A second good row.
+FRESH: dict[str, dict[str, Any]] = {
+    "energy_band": {"band": 1},
+    "time_slice": {"slice": 1},
+    "network_measurement": {"detection_id": 2},
+    "network_band_flux": {"band": 1},
+    "class_probability": {"variant": "blind"},
+    "extension": {"detection_id": 2},
+    "slice_flux": {"slice": 1},
+    "variability": {"detection_id": 2},
+    "model_card": {"sha256": "e" * 64},
+    "run_model": {"sha256": "f" * 64},
+}
+FAULTS: dict[str, dict[str, list[dict[str, Any]]]] = {
+    "energy_band": {
+        "band_not_negative": [{"band": -1}],
+        "edges_order": [{"emin_gev": 0.0}, {"emax_gev": 1.0}, {"emax_gev": INF}, {"emax_gev": NAN}],
+        "fk_energy_band_observation_id_observation": [{"observation_id": 99}],
+    },
+    "time_slice": {
+        "slice_not_negative": [{"slice": -1}],
+        "interval_order": [{"tstop_met_s": 1.0}, {"tstop_met_s": NAN}, {"tstart_met_s": -INF}],
+        "fk_time_slice_observation_id_observation": [{"observation_id": 99}],
+    },
+    "network_measurement": {
+        "prob_real_range": [{"prob_real": 1.1}, {"prob_real": NAN}],
+        "position_complete": [{"ra_deg": None}, {"conf_posang_deg": None}],
+        "icrs_range": [{"ra_deg": 360.0}, {"dec_deg": -90.1}],
+        "galactic_range": [{"glon_deg": -1.0}, {"glat_deg": NAN}],
+        "ellipse_68": [{"conf_68_semimajor_deg": 0.005}, {"conf_68_semiminor_deg": 0.0}],
+        "ellipse_95": [{"conf_95_semimajor_deg": 181.0}, {"conf_95_semimajor_deg": NAN}],
+        "posang_range": [{"conf_posang_deg": -90.0}, {"conf_posang_deg": 91.0}],
+        "flux_complete": [{"unc_flux_cm2_s": None}, {"flux_cm2_s": None}],
+        "flux_not_negative": [{"flux_cm2_s": -1.0}, {"flux_cm2_s": INF}],
+        "unc_flux_not_negative": [{"unc_flux_cm2_s": -1.0}, {"unc_flux_cm2_s": NAN}],
+        "sys_flux_not_negative": [{"sys_flux": -0.1}, {"sys_flux": NAN}],
+        "sys_pos_range": [{"sys_pos_deg": -0.1}, {"sys_pos_deg": NAN}],
+        "sys_class_range": [{"sys_class": 1.1}],
+        "flags_not_negative": [{"flags": -1}],
+        "fk_network_measurement_detection_id_detection": [{"detection_id": 99}],
+    },
+    "network_band_flux": {
+        "band_not_negative": [{"band": -1}],
+        "flux_complete": [{"unc_flux_cm2_s": None}],
+        "flux_not_negative": [{"flux_cm2_s": -1.0}, {"flux_cm2_s": NAN}],
+        "unc_flux_not_negative": [{"unc_flux_cm2_s": -1.0}, {"unc_flux_cm2_s": INF}],
+        "fk_network_band_flux_detection_id_detection": [{"detection_id": 99}],
+    },
+    "class_probability": {
+        "variant_known": [{"variant": "sighted"}],
+        "bll_range": [{"bll": -0.25, "fsrq": 1.0}],
+        "fsrq_range": [{"fsrq": -0.25, "bll": 1.0}],
+        "psr_range": [{"psr": -0.125, "bll": 0.75}],
+        "pwn_snr_range": [{"pwn_snr": -0.0625, "bll": 0.625}],
+        "fake_range": [{"fake": -0.0625, "bll": 0.625}],
+        "sum_one": [{"fake": 0.07}],
+        "fk_class_probability_detection_id_detection": [{"detection_id": 99}],
+    },
+    "extension": {
+        "radius_range": [{"ext_radius_deg": -0.1}, {"ext_radius_deg": NAN}],
+        "unc_radius_not_negative": [{"unc_ext_radius_deg": -0.1}, {"unc_ext_radius_deg": NAN}],
+        "ts_ext_not_negative": [{"ts_ext": -1.0}, {"ts_ext": INF}],
+        "fk_extension_detection_id_detection": [{"detection_id": 99}],
+    },
+    "slice_flux": {
+        "slice_not_negative": [{"slice": -1}],
+        "flux_not_negative": [{"flux_cm2_s": -1.0}, {"flux_cm2_s": NAN}],
+        "unc_low_sign": [{"unc_low_cm2_s": 1e-12}, {"unc_low_cm2_s": NAN}],
+        "unc_high_not_negative": [{"unc_high_cm2_s": -1e-12}, {"unc_high_cm2_s": INF}],
+        "sqrt_ts_not_negative": [{"sqrt_ts": -1.0}],
+        "npred_not_negative": [{"npred": -1.0}, {"npred": NAN}],
+        "fk_slice_flux_detection_id_detection": [{"detection_id": 99}],
+    },
+    "variability": {
+        "index_not_negative": [{"variability_index": -1.0}, {"variability_index": NAN}],
+        "fk_variability_detection_id_detection": [{"detection_id": 99}],
+    },
+    "model_card": {"sha256_hex": [{"sha256": "x"}]},
+    "run_model": {
+        "fk_run_model_run_id_run": [{"run_id": 99}],
+        "fk_run_model_sha256_model_card": [{"sha256": "9" * 64}],
+    },
+}
