@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from released_sky import VERSION, released
 from sqlalchemy import Engine
 
 from reports.files import write_report
 from scripts.browser import BrowserMissingError, headless
+from tests.released_sky import VERSION, released
 
 __all__ = ["released"]
 

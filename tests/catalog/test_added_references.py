@@ -11,7 +11,6 @@ from astropy.table import Column, MaskedColumn, Table
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
-from vizier_server import ANSWER
 
 from catalog.added_references import add_file, add_table, add_vizier, content_sha256, list_references
 from catalog.foreign_columns import conversion
@@ -20,6 +19,7 @@ from catalog.references import load_reference
 from catalog.table_files import read_table
 from catalog.vizier import VizierTable
 from sky.readers.files import InputError
+from tests.catalog.vizier_server import ANSWER
 
 SHARED = ("conf_95_semimajor_deg", "conf_95_semiminor_deg", "conf_95_posang_deg", "signif_avg", "flux_cm2_s")
 EXACT = ("source_class", "association", "flags", "flux_range_gev")

@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from two_catalogues import LISTED, KnownSky, known_sky
 
 from catalog.association import Associations, associate, near_rows
 from catalog.local_density import local_density_deg2
@@ -12,6 +11,7 @@ from catalog.positions import Positions, separation_density_deg2
 from catalog.posterior import fit_priors
 from catalog.reference_objects import ReferenceRows, reference_objects
 from sky.frames import unit_vectors
+from tests.catalog.two_catalogues import LISTED, KnownSky, known_sky
 
 EDGES = [0, 0.02, 0.1, 0.3, 0.6, 0.9, 0.99, 1.0001]
 

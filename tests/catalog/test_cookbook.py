@@ -13,7 +13,7 @@ from catalog.query import Answer, read_only
 from catalog.store import write_detections, write_measurements
 from scripts.cookbook import COOKBOOK, MARKS, OWN_LIST, README, questions, refill, refill_between
 from sky.frames import icrs_to_galactic, unit_vectors
-from tests.catalog.conftest import finished_run, new_run, some_detections, some_measurements
+from tests.catalog.small_run import finished_run, new_run, some_detections, some_measurements
 
 ASKED = questions(COOKBOOK.read_text())
 PLACES = np.array(

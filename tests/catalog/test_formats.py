@@ -19,7 +19,7 @@ from catalog.formats.folder import FolderError, release_folder, write_catalogue_
 from catalog.freezing import freeze
 from catalog.release import release_table
 from sky.survey import get_survey
-from tests.catalog.conftest import characterise_run, finished_run, new_run
+from tests.catalog.small_run import characterise_run, finished_run, new_run
 
 COLUMNS = catalogue_columns(get_survey("lat-10gev"))
 EMPTY = empty_columns(COLUMNS, get_survey("lat-10gev"))
@@ -188,7 +188,7 @@ def test_votable_is_valid_and_the_same_table(folder: Path) -> None:
     table = parse_single_table(folder / "asid-v1.vot").to_table()
     data = fits.getdata(folder / "asid-v1.fits", 1)
     for spec in COLUMNS:
-        empty = {"text": "", "integer": -1}.get(spec.kind, np.nan)
+        empty = {"text": "", "integer": -1, "long": -1}.get(spec.kind, np.nan)
         ours = np.ma.filled(table[spec.name], empty)
         np.testing.assert_array_equal(np.asarray(ours, dtype=spec.dtype.base), data[spec.name])
 

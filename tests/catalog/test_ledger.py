@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from catalog import ledger
-from tests.catalog.conftest import new_run
+from tests.catalog.small_run import new_run
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from catalog.query import read_only
 from catalog.store import copy_rows, position_columns, read_detections, write_detections, write_measurements
 from catalog.tables import ReferenceSource
 from sky.frames import galactic_to_icrs, icrs_to_galactic, unit_vectors
-from tests.catalog.conftest import new_run, some_detections, some_measurements
+from tests.catalog.small_run import new_run, some_detections, some_measurements
 
 SOURCES = np.array(  # ICRS: poles, their surroundings, both sides of the first meridian, and a few anywhere
     [

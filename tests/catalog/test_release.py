@@ -11,7 +11,7 @@ from catalog import store
 from catalog.engine import head_revision
 from catalog.freezing import freeze
 from catalog.release import ReleaseError, release_associations, release_record, release_table
-from tests.catalog.conftest import finished_run, new_run, some_detections
+from tests.catalog.small_run import finished_run, new_run, some_detections
 
 
 @pytest.fixture

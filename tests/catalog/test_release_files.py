@@ -21,7 +21,7 @@ from catalog.freezing import freeze
 from sky.exposure import ExposureMaps
 from sky.footprint import FOOTPRINT_ORDER, cells_of_tiles, covered_cells, exposed_tiles
 from sky.survey import get_survey
-from tests.catalog.conftest import finished_run
+from tests.catalog.small_run import finished_run
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from catalog.freezing import freeze
 from catalog.publishing import PublicationRefused, publish
 from catalog.release import ReleaseError, release_record
 from catalog.store import read_detections, write_detections, write_measurements
-from tests.catalog.conftest import finished_run, new_run, some_detections, some_measurements
+from tests.catalog.small_run import finished_run, new_run, some_detections, some_measurements
 
 N = 40
 SPACING_DEG = 5.0

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 
 from catalog import store
 from catalog.tables import ReferenceSource
-from tests.catalog.conftest import new_observation, new_run, some_detections, some_measurements
+from tests.catalog.small_run import new_observation, new_run, some_detections, some_measurements
 
 
 def test_the_same_content_is_the_same_observation(engine: Engine) -> None:

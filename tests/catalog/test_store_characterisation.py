@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from catalog import store, store_characterisation
 from catalog.freezing import freeze
 from catalog.release import release_table
-from tests.catalog.conftest import characterise_run, finished_run, some_light_curves, some_networks
+from tests.catalog.small_run import characterise_run, finished_run, some_light_curves, some_networks
 
 CLASSES = ("BLL", "FSRQ", "PSR", "PWN_SNR", "Fake")
 N_SLICES = 4

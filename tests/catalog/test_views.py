@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from catalog.freezing import freeze
 from catalog.query import read_only
 from catalog.schema_words import VIEWS, database_markdown
-from tests.catalog.conftest import finished_run
+from tests.catalog.small_run import finished_run
 
 DOC = Path(__file__).parents[2] / "docs" / "database.md"
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from catalog.engine import make_engine
 from catalog.formats.folder import release_folder, write_catalogue_files
 from catalog.freezing import freeze
-from tests.catalog.conftest import characterise_run, finished_run
+from tests.catalog.small_run import characterise_run, finished_run
 
 # Only where the clients are: in the environment of `make test-clients`.
 collect_ignore_glob = [] if importlib.util.find_spec("gammapy") else ["test_*.py"]

@@ -2,12 +2,12 @@
 
 import numpy as np
 import torch
-from known_sky import band_flux
 
 from models.cutouts import FAKE, SIZE_PX, Cutouts, CutoutTruth
 from models.psf_kernels import plane_psf, shuffle_sigma_deg
 from sky.response import load_response
 from sky.survey import Survey, get_survey
+from tests.models.known_sky import band_flux
 
 EXPOSURE_CM2_S = 3.7e11
 # Background of the bands at high latitude, counts a pixel and event type.

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from known_cutouts import known_cutouts
 
 from models.characterise.first_guess import first_guess
 from models.characterise.inputs import SYMMETRIES, make_inputs, turn_images, turn_vectors
@@ -11,6 +10,7 @@ from models.cutouts import Cutouts
 from models.psf_kernels import plane_psf, shuffle_sigma_deg
 from sky.response import load_response
 from sky.survey import get_survey
+from tests.models.known_cutouts import known_cutouts
 
 SURVEY = get_survey("lat-10gev")
 

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from known_cutouts import known_cutouts
 
 from models.characterise import Characterisation, characterise_networks, has_networks
 from models.characterise.calibration import area_under_roc, half_width
@@ -14,6 +13,7 @@ from models.characterise.shipped import NEEDED, shipped_path
 from models.cutouts import CLASSES, Cutouts, CutoutStream, CutoutTruth
 from sky.frames import separation_deg
 from sky.survey import get_survey
+from tests.models.known_cutouts import known_cutouts
 
 SHIPPED = [name for name in ("lat-10gev", "lat-6band") if has_networks(name)]
 # Found with ease, and far from the brightest of training.

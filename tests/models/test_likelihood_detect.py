@@ -1,7 +1,6 @@
 import healpy as hp
 import numpy as np
 import pytest
-from known_sky import EXPOSURE_CM2_S, HIGH_LATITUDE_SR, KnownSky, make_sky
 from scipy.spatial import cKDTree
 
 from models.likelihood import DetectionConfig, Detections, detect_tile
@@ -11,6 +10,7 @@ from models.likelihood.evidence import POPULATIONS
 from models.likelihood.tile_model import TileSky
 from sky.frames import unit_vectors
 from sky.tiles import TileGrid, owner
+from tests.models.known_sky import EXPOSURE_CM2_S, HIGH_LATITUDE_SR, KnownSky, make_sky
 
 BLOCKS = np.concatenate([np.arange(16), np.arange(4 * 64 + 16, 4 * 64 + 32)])  # at the pole, on the equator
 

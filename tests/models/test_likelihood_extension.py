@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from known_sky import EXPOSURE_CM2_S, make_sky
 from scipy.stats import chi2
-from test_likelihood_fit import as_detections
 
 from models.likelihood import extensions, measure
 from models.likelihood.surroundings import Surroundings
+from tests.models.known_sky import EXPOSURE_CM2_S, make_sky
+from tests.models.test_likelihood_fit import as_detections
 
 
 def places(n: int) -> tuple[np.ndarray, np.ndarray]:

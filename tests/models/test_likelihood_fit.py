@@ -5,7 +5,6 @@ import healpy as hp
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from known_sky import EXPOSURE_CM2_S, HIGH_LATITUDE_SR, KnownSky, band_flux, make_sky
 from scipy.stats import chi2, norm
 
 from models.likelihood import Detections, Flags, Measurements, characterise
@@ -15,6 +14,7 @@ from models.likelihood.localise import equatorial_angle_deg
 from models.likelihood.warnings import nearest_brighter
 from sky.frames import separation_deg
 from sky.tiles import owner
+from tests.models.known_sky import EXPOSURE_CM2_S, HIGH_LATITUDE_SR, KnownSky, band_flux, make_sky
 
 
 def as_detections(sky: KnownSky, seed: int) -> Detections:

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from known_sky import EXPOSURE_CM2_S, make_sky
 from scipy.optimize import minimize_scalar
 from scipy.stats import chi2
-from test_likelihood_fit import as_detections
 
 from models.likelihood import light_curves, measure
 from models.likelihood.slice_likelihood import SliceLikelihood
 from models.likelihood.surroundings import Surroundings
+from tests.models.known_sky import EXPOSURE_CM2_S, make_sky
+from tests.models.test_likelihood_fit import as_detections
 
 SLICES = 10
 

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from point_sky import point_sky
 
 from models.localise.by_name import LOCALISERS, find_peaks
 from models.psf_kernels import counts_share
@@ -14,6 +13,7 @@ from models.training_sky import MEASURED_COUNTS
 from models.weights import load_weights, shipped_weights
 from sky.response import load_response
 from sky.survey import get_survey
+from tests.models.point_sky import point_sky
 
 SURVEYS = ("lat-10gev", "lat-6band")
 PHOTONS = {"lat-10gev": 60.0, "lat-6band": 6000.0}

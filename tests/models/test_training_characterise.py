@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from known_cutouts import known_cutouts
 
 from models.characterise.inference import load_characteriser
 from models.characterise.inputs import make_inputs
@@ -18,6 +17,7 @@ from models.training.state import TrainingError
 from models.unet import NetworkError
 from models.weights import save_weights
 from sky.survey import get_survey
+from tests.models.known_cutouts import known_cutouts
 
 SURVEY = get_survey("lat-10gev")
 QUICK = FitConfig(epochs=3, batch=100, learning_rate=3e-3)

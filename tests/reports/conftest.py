@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.coordinates import SkyCoord
-from released_sky import released
+
+from tests.released_sky import released
 
 __all__ = ["released"]
 

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from released_sky import N_FGL, N_FHL, N_SOURCES, VERSION
 
 from catalog.release import ReleaseError, ReleaseRecord
 from reports.data import ReportData, load
 from reports.files import write_report
 from reports.page import flatten, render
 from reports.report import Report
+from tests.released_sky import N_FGL, N_FHL, N_SOURCES, VERSION
 
 
 class Page(HTMLParser):

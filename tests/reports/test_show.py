@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from released_sky import VERSION
 from scipy.integrate import quad
 
 from catalog.release import ReleaseError
@@ -19,6 +18,7 @@ from reports.source import Source, load_source
 from reports.source_figures import band_nufnu
 from reports.source_page import write_source_page
 from reports.source_text import facts, shaded, spectrum_table, tables
+from tests.released_sky import VERSION
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,11 @@ import gzip
 import numpy as np
 import pytest
 from astropy.io import fits
-from fits_files import (
+
+from sky.ingest import ingest
+from sky.observation import ObservationError, load_observation
+from sky.readers.files import InputError
+from tests.sky.fits_files import (
     EDGES,
     HEAD,
     dense,
@@ -17,10 +21,6 @@ from fits_files import (
     photon_list,
     photons,
 )
-
-from sky.ingest import ingest
-from sky.observation import ObservationError, load_observation
-from sky.readers.files import InputError
 
 LOW, HIGH = photons(300, 1), photons(100, 2)
 COUNTS = '[[counts]]\npath = "counts.fits"\n'

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from fits_files import SMALL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sky.counts import CountsCube, HealpixCounts, npix_of
+from tests.sky.fits_files import SMALL
 
 ORDER = 2
 maps = arrays(np.int32, npix_of(ORDER), elements=st.integers(0, 9) | st.just(0), fill=st.just(0))

@@ -5,7 +5,17 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from fits_files import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import quad
+
+from sky.band_exposure import band_average
+from sky.exposure import ExposureMaps
+from sky.frames import galactic_to_icrs, icrs_to_galactic
+from sky.ingest import ingest
+from sky.readers.exposure import read_exposure
+from sky.readers.files import InputError
+from tests.sky.fits_files import (
     SMALL,
     dense,
     ebounds,
@@ -17,16 +27,6 @@ from fits_files import (
     wcs_header,
     write,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.integrate import quad
-
-from sky.band_exposure import band_average
-from sky.exposure import ExposureMaps
-from sky.frames import galactic_to_icrs, icrs_to_galactic
-from sky.ingest import ingest
-from sky.readers.exposure import read_exposure
-from sky.readers.files import InputError
 
 NODES = [10.0, 30.0, 100.0, 2000.0]
 COUNTS = '[[counts]]\npath = "counts.fits"\n'

@@ -8,7 +8,15 @@ import healpy as hp
 import numpy as np
 import pytest
 from astropy.io import fits
-from fits_files import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sky.frames import galactic_to_icrs, separation_deg
+from sky.ingest import ingest
+from sky.readers.files import InputError
+from sky.readers.photon_list import read_photon_list
+from sky.survey import get_survey
+from tests.sky.fits_files import (
     EDGES,
     SMALL,
     dense,
@@ -20,14 +28,6 @@ from fits_files import (
     photons,
     wcs_cube,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from sky.frames import galactic_to_icrs, separation_deg
-from sky.ingest import ingest
-from sky.readers.files import InputError
-from sky.readers.photon_list import read_photon_list
-from sky.survey import get_survey
 
 LOW, HIGH = photons(5000, 1), photons(900, 2)
 EXPECTED = (dense(4, *LOW), dense(5, *HIGH))

@@ -1,12 +1,12 @@
 """`observation.toml`: what it may say, and the one line that says what is wrong."""
 
 import pytest
-from fits_files import flat_exposure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sky.observation import ObservationError, load_observation
 from sky.survey import get_survey
+from tests.sky.fits_files import flat_exposure
 
 GOOD = """
 [observation]

@@ -3,7 +3,6 @@
 import healpy as hp
 import numpy as np
 import pytest
-from fits_files import SMALL, dense, photons
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -11,6 +10,7 @@ from scipy import stats
 from sky.counts import CountsCube, HealpixCounts
 from sky.frames import separation_deg
 from sky.photons import photon_positions, place_pixels, plane_photons, splitmix64, stream_key
+from tests.sky.fits_files import SMALL, dense, photons
 
 
 def test_splitmix64_is_the_published_generator():

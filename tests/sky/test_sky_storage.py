@@ -9,12 +9,12 @@ import textwrap
 
 import numpy as np
 import pytest
-from fits_files import dense, gammapy_map, gtbin_cube, observation, photons
 
 from sky.counts import HealpixCounts
 from sky.ingest import IngestedSky, ingest
 from sky.storage import StoredSkyError, content_sha256, load_sky, save_sky
 from sky.survey import get_survey
+from tests.sky.fits_files import dense, gammapy_map, gtbin_cube, observation, photons
 
 LOW, HIGH = photons(3000, 1), photons(900, 2)
 

@@ -4,7 +4,6 @@ import healpy as hp
 import numpy as np
 import pytest
 from astropy.wcs import WCS
-from fits_files import SMALL, dense, photons
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from sky.frames import separation_deg
 from sky.photons import plane_photons
 from sky.survey import get_survey
 from sky.tiles import N_TILES, TileGrid, owner, tile_axes
+from tests.sky.fits_files import SMALL, dense, photons
 
 GRID = TileGrid(get_survey("lat-6band"))
 TEN_GEV = TileGrid(get_survey("lat-10gev"))

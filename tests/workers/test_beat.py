@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import Asidcat
 from sqlalchemy import Engine, text
-from synthetic import write_observation
 
+from tests.workers.program import Asidcat
+from tests.workers.synthetic import write_observation
 from workers.beat import LOOK, make_beat, parse_schedule
 from workers.settings import Settings, SettingsError
 
@@ -55,7 +55,7 @@ def test_a_new_observation_becomes_a_draft_by_the_beat_and_only_once(
     assert asidcat("beat", "--once") == f"{folder}: another look is under way"
     wait_for(ledger, "SELECT count(*) FROM watched_observation WHERE status = 'released'")
     beat.send_signal(signal.SIGTERM)
-    beat.communicate(timeout=60)
+    beat.communicate(timeout=200)
     assert beat.returncode == 0
     assert rows(ledger, "SELECT version, status FROM release") == [("cap-run1", "draft")]
     assert rows(ledger, "SELECT count(*) FROM catalogue_latest") == [(0,)]

@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from sqlalchemy import Engine, text
-from synthetic import write_observation
 
 from catalog import ledger, store
 from models.characterise import characterise_networks, shipped
@@ -20,6 +19,7 @@ from models.cutouts import cut_tile
 from sky.ingest import IngestedSky, ingest
 from sky.observation import load_observation
 from sky.tiles import TileGrid
+from tests.workers.synthetic import write_observation
 from workers.cubes import cube_folder
 from workers.networks import NetworkChoiceError, models_used, network_settings
 from workers.plan import plan

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
-from conftest import EMBEDDED, Asidcat
 from sqlalchemy import Engine, text
 
 from catalog.engine import head_revision
+from tests.workers.program import EMBEDDED, Asidcat
 
 TILES = "0-3"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import EMBEDDED, Asidcat
 from sqlalchemy import Engine, text
 
+from tests.workers.program import EMBEDDED, Asidcat
 from workers.local import child
 
 TILES = "0-3"
@@ -27,7 +27,7 @@ def test_workers_of_their_own(asidcat: Asidcat, ledger: Engine, observation: Pat
         (child_id,) = conn.execute(query, {"run": int(run_id)}).scalars()
     assert psutil.Process(child_id).ppid() == worker.pid
     worker.send_signal(signal.SIGTERM)
-    _, err = worker.communicate(timeout=60)
+    _, err = worker.communicate(timeout=200)
     assert worker.returncode == 0, err
     assert not psutil.pid_exists(child_id)
 

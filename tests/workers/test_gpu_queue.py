@@ -6,10 +6,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Asidcat
 from sqlalchemy import Engine, text
 
 from models.detectors import gpu_here
+from tests.workers.program import Asidcat
 from workers.app import make_app
 from workers.pool import WorkerPool
 from workers.routing import gpu_queue, queues_of

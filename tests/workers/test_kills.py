@@ -10,10 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import EMBEDDED, TILES, Asidcat
 from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from tests.workers.program import EMBEDDED, TILES, Asidcat
 from workers.local import LocalServices, protocol
 
 Rows = dict[str, list[tuple]]

@@ -79,7 +79,7 @@ def locked(home: Path) -> bool:
     return False
 
 
-def assert_nothing_left(home: Path, folder: str, within_s: float = 20.0) -> None:
+def assert_nothing_left(home: Path, folder: str, within_s: float = 120.0) -> None:
     """No process, no socket folder, no lock."""
     deadline = time.monotonic() + within_s
     while (left := processes_of(home, folder) or locked(home)) and time.monotonic() < deadline:
@@ -109,14 +109,14 @@ def test_deep_folder_with_spaces_that_only_its_owner_may_enter(tmp_path: Path) -
         folder = protocol.read_address(home).folder
         assert_both_answer(local.urls)
         assert local.alive()
-    assert_nothing_left(home, folder, within_s=1.0)
+    assert_nothing_left(home, folder)
 
 
 def run_as(uid: int, home: Path) -> tuple[int, dict[str, str]]:
     log = home.with_name("log")
     clean = {"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"}
     holder = child.start([sys.executable, HOLDER, home], log=log, uid=uid, environment=clean)
-    return holder.wait(60), json.loads(log.read_text())
+    return holder.wait(200), json.loads(log.read_text())
 
 
 @as_root
@@ -181,7 +181,7 @@ def test_killed_while_starting(home: Path, program: Callable[[Path], Program]) -
         time.sleep(0.002)
     folder = protocol.read_address(home).folder
     one.process.kill()
-    assert_nothing_left(home, folder, within_s=60.0)
+    assert_nothing_left(home, folder)
     with LocalServices(home) as local:
         assert_both_answer(local.urls)
 
@@ -199,7 +199,7 @@ def test_killed_supervisor_is_recovered_from(home: Path) -> None:
         assert not Path(address.folder).exists()
         folder = protocol.read_address(home).folder
         assert_both_answer(second.urls)
-    assert_nothing_left(home, folder, within_s=1.0)
+    assert_nothing_left(home, folder)
 
 
 def test_killed_server_ends_the_supervisor_and_loses_nothing(home: Path) -> None:
@@ -208,7 +208,7 @@ def test_killed_server_ends_the_supervisor_and_loses_nothing(home: Path) -> None
         folder = protocol.read_address(home).folder
         postmaster = int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
         os.kill(postmaster, signal.SIGKILL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while first.alive() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not first.alive()

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sqlalchemy import Connection, Engine, text
-from synthetic import write_observation
 
 from catalog import ledger, store
 from catalog.ledger import LeasedItem
 from sky.ingest import ingest
 from sky.observation import load_observation
+from tests.workers.synthetic import write_observation
 from workers import stages
 from workers.cubes import cube_folder
 from workers.plan import plan
