@@ -21,6 +21,7 @@ _BINARY = {
     "real": (">f8", "double precision"),
     "double": (">f8", "double precision"),
     "integer": (">i4", "integer"),
+    "long": (">i8", "bigint"),
 }
 
 
@@ -73,7 +74,7 @@ def _fields(column: Column) -> Iterator[tuple[str, str]]:
     binary, sql = _BINARY[column.kind]
     for place in product(*(range(1, n + 1) for n in column.shape)):
         element = f"{name}{''.join(f'[{k}]' for k in place)}::{sql}"
-        yield (element if column.kind == "integer" else f"coalesce({element}, 'NaN')"), binary
+        yield (element if column.kind in ("integer", "long") else f"coalesce({element}, 'NaN')"), binary
 
 
 def _column(column: Column, rows: NDArray[Any], taken: Iterator[int]) -> NDArray[Any]:

@@ -10,9 +10,9 @@ import numpy as np
 
 from sky.survey import Survey
 
-CODES = {"text": "U", "real": "f4", "double": "f8", "integer": "i4"}
+CODES = {"text": "U", "real": "f4", "double": "f8", "integer": "i4", "long": "i8"}
 EMPTY_SINCE = "0002"
-FITS_LETTERS = {"text": "A", "real": "E", "double": "D", "integer": "J"}
+FITS_LETTERS = {"text": "A", "real": "E", "double": "D", "integer": "J", "long": "K"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Column:
     sql : str
         Its expression in the view; empty where it is not there.
     kind : str
-        ``text``, ``real`` (float32), ``double`` or ``integer`` (int32).
+        ``text``, ``real`` (float32), ``double``, ``integer`` (int32) or ``long`` (int64).
     text : str
         What it is, for people.
     ucd, unit, display : str

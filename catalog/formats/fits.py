@@ -108,7 +108,9 @@ def _values(column: Column, table: Table) -> NDArray[Any]:
     """A column's values; NaN, blank or 0 where the catalogue has none."""
     if column.name in table.colnames:
         return table[column.name].value
-    return np.full(len(table), {"text": "", "integer": 0}.get(column.kind, np.nan), dtype=column.dtype)
+    return np.full(
+        len(table), {"text": "", "integer": 0, "long": 0}.get(column.kind, np.nan), dtype=column.dtype
+    )
 
 
 def _limits(column: Column) -> Iterator[Card]:
