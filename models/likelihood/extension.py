@@ -4,12 +4,17 @@ The likelihood of a disc of every radius of a grid, fluxes of the bands and leve
 each, is interpolated over radius. The test statistic of extension is twice its gain over a point (4FGL's TS_ext;
 Abdollahi et al. 2020, ApJS 247, 33, section 3.4); of a point it is 0 half the time, and chi squared with 1 degree
 of freedom else (Chernoff 1954, Ann. Math. Stat. 25, 573).
+
+A bright source shows that the PSF of the model is not quite right. A width wrong by a share `delta` looks like an
+extension with twice a log-likelihood of (2 delta)^2 a photon; each plane's likelihood is therefore divided by
+1 + (2 delta)^2 N, N its photons over background, as 4FGL does for the background (its appendix B).
 """
 
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Self
 
+import healpy as hp
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
@@ -38,6 +43,11 @@ RADII_DEG = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.27, 0.36, 0.5, 0.7, 1.0)
 FINE_DEG = np.linspace(0, RADII_DEG[-1], 401)
 RECENTRED_TS = 4.0  # above it, the place is fitted again for a disc
 FIRST_STEPS, STEPS = 10, 4
+# Relative error of the PSF's width: what half a step of the photon index changes (1 to 3 %), and that photons are known
+# by their pixels, which is taken as a blur of every source alike: by a Gaussian, wherever in its pixel it stands.
+WIDTH_ERROR = 0.02
+PIXEL_SHARE = 0.5**0.5
+CORE = 0.39  # of a Gaussian within a standard deviation
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +62,7 @@ class Extensions:
         Half the interval in which twice the log-likelihood is within 1 of its maximum; the distance to its upper
         end where it holds a point; NaN where it has no upper end.
     ts_ext : array
-        Twice the gain in log-likelihood over a point.
+        Twice the gain in log-likelihood over a point, less what errors of the PSF can bring.
     """
 
     ext_radius_deg: Floats
@@ -87,7 +97,9 @@ def extensions(around: Surroundings, measured: Measurements, exposure: ExposureM
     east, north = offsets_deg(start, place)
     first = nearest_index_step(survey, measured.index[order]) * len(RADII_DEG)
     sky = replace(sky, spread=_discs(survey, around.response), profile=first)
-    curves, photons = _likelihoods(sky, east, north, exposures, survey)
+    planes, photons, over = _likelihoods(sky, east, north, exposures, survey)
+    trust = 1 / (1 + (2 * width_error(sky.spread, survey)) ** 2 * over)
+    curves = _weighted(planes, trust)
     found = _best(curves)
 
     wide = found.ts_ext > RECENTRED_TS
@@ -101,11 +113,24 @@ def extensions(around: Surroundings, measured: Measurements, exposure: ExposureM
         )
         moved = localise(disc, amount, level)
         disc = replace(disc, profile=first[rows])
-        again, _ = _likelihoods(disc, moved.east_deg, moved.north_deg, exposures[rows], survey)
-        again[0] = curves[0, rows]  # the point stays where it fits best
-        curves[:, rows] = again
+        again, _, _ = _likelihoods(disc, moved.east_deg, moved.north_deg, exposures[rows], survey)
+        again[0] = planes[0, rows]  # the point stays where it fits best
+        curves[:, rows] = _weighted(again, trust[rows])
         found = _best(curves)
     return found.select(around.back)
+
+
+def width_error(spread: PointSpread, survey: Survey) -> Floats:
+    """Relative error of the width of the PSF in each plane, [n_planes]."""
+    side = np.array([hp.nside2resol(survey.bands[band].nside, arcmin=True) / 60 for band, _ in survey.planes])
+    # Of the variance of a uniform pixel on an axis, half its share in that of the PSF's core.
+    pixel = PIXEL_SHARE * side**2 / 12 / (2 * spread.radius_deg(CORE) ** 2)
+    return np.hypot(WIDTH_ERROR, pixel)
+
+
+def _weighted(planes: Floats, trust: Floats) -> Floats:
+    """Log-likelihoods over a point's, [n_radii, n], of those of planes [n_radii, n, n_planes]."""
+    return np.sum((planes - planes[0]) * trust, axis=2)
 
 
 @lru_cache(maxsize=4)
@@ -115,24 +140,29 @@ def _discs(survey: Survey, response: Response) -> PointSpread:
 
 def _likelihoods(
     sky: LocalSky, east: Floats, north: Floats, exposures: Floats, survey: Survey
-) -> tuple[Floats, Floats]:
-    """Best log-likelihood for each radius, [n_radii, n], and the photons there, [n_radii, n, n_planes]."""
+) -> tuple[Floats, Floats, Floats]:
+    """Best log-likelihoods and photons for each radius, [n_radii, n, n_planes]; photons of the point over background.
+
+    The last, [n, n_planes]: each photon counts by the square of its probability to be the source's.
+    """
     near, first = sky.near, sky.profile
     band_of = np.array([band for band, _ in survey.planes])
     in_band = (band_of[:, None] == np.arange(len(survey.bands))).astype(float)
     inside = near.plane_total(near.counts * (near.separation_deg(east, north) < 0.3))
     flux = (inside @ in_band + 1) / (exposures @ in_band)
     level = np.ones_like(exposures)
-    values, amounts = [], []
+    values, amounts, over = [], [], np.zeros_like(exposures)
     for k in range(len(RADII_DEG)):
         disc = replace(sky, profile=first + k)
         unit = disc.spread_photons(exposures, disc.psf(east, north))
         flux, level = _climb(disc, unit, exposures, in_band, flux, level, STEPS if k else FIRST_STEPS)
         photons = flux[:, band_of] * exposures
         signal = near.per_pixel(flux[:, band_of]) * unit
-        values.append(disc.plane_likelihood(photons, signal, level).sum(axis=1))
+        values.append(disc.plane_likelihood(photons, signal, level))
         amounts.append(photons)
-    return np.array(values), np.array(amounts)
+        if k == 0:
+            over = near.plane_total(near.counts * (signal / disc.expected(signal, level)) ** 2)
+    return np.array(values), np.array(amounts), over
 
 
 def _climb(

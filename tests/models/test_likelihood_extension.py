@@ -5,6 +5,8 @@ import pytest
 from scipy.stats import chi2
 
 from models.likelihood import extensions, measure
+from models.likelihood.extension import WIDTH_ERROR, width_error
+from models.likelihood.optics import healpix_point_spread
 from models.likelihood.surroundings import Surroundings
 from tests.models.known_sky import EXPOSURE_CM2_S, make_sky
 from tests.models.test_likelihood_fit import as_detections
@@ -16,11 +18,11 @@ def places(n: int) -> tuple[np.ndarray, np.ndarray]:
     return (k % 60) * 6.0 + 1, 25 + 9.0 * (k // 60)
 
 
-def fitted(radius_deg, photons, seed, disc=True):
+def fitted(radius_deg, photons, seed, disc=True, index=2.3):
     glon, glat = places(len(radius_deg))
     flux = np.full(len(glon), photons / EXPOSURE_CM2_S)
     sky = make_sky(
-        glon, glat, flux, np.full(len(glon), 2.3), seed, disc_deg=np.asarray(radius_deg) if disc else None
+        glon, glat, flux, np.full(len(glon), index), seed, disc_deg=np.asarray(radius_deg) if disc else None
     )
     rows = np.arange(len(glon))
     around = Surroundings.of(as_detections(sky, seed + 1), rows, sky.cube, sky.exposure, sky.response)
@@ -79,3 +81,22 @@ def test_results_come_in_the_sequence_asked_for(points):
 def _nothing(around, sky):
     none = Surroundings.of(around.detections, np.empty(0, int), sky.cube, sky.exposure, sky.response)
     return none, measure(none, sky.exposure)
+
+
+def test_bright_points_are_not_called_extended_and_bright_discs_still_are():
+    """The PSF of the model is wrong by per cents, pixels included: it must not pass for an extension."""
+    for seed, index in ((70, 2.0), (71, 3.1)):
+        _, _, found, _ = fitted(np.zeros(24), 10_000, seed, disc=False, index=index)
+        assert (found.ts_ext < 12).all()
+        assert np.median(found.ts_ext) < 1.5
+    _, _, found, _ = fitted(np.full(6, 0.15), 10_000, 72)
+    assert (found.ts_ext > 50).all()
+    assert found.ext_radius_deg == pytest.approx(0.15, rel=0.1)
+
+
+def test_errors_of_the_width_come_from_spectra_and_from_pixels(points):
+    around = points[0]
+    error = width_error(healpix_point_spread(around.survey, around.response), around.survey)
+    # The PSF narrows with energy and the pixels do not.
+    assert (np.diff(error) > 0).all()
+    assert WIDTH_ERROR < error[0] < error[-1] < 0.1
