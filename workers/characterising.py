@@ -21,6 +21,7 @@ def characterise_rows(
     ids: NDArray[np.int64],
     seed: int,
     settings: dict[str, Any],
+    detector: str,
 ) -> Callable[[Connection], None]:
     """Characterise some detections, with all others of the sky as their neighbours.
 
@@ -36,6 +37,8 @@ def characterise_rows(
     seed : int
     settings : dict
         The run's.
+    detector : str
+        Which one made the list.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def characterise_rows(
     curves = light_curves(around, measured, sky.cube, sky.exposure)
     # Runs planned before there were networks do not name any.
     asked = settings.get("class_network") is not None
-    said = ask_networks(sky, detections, rows, seed, settings) if asked else None
+    said = ask_networks(sky, detections, rows, seed, settings, detector) if asked else None
 
     def write(conn: Connection) -> None:
         store.write_measurements(conn, ids, measured)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.characterise import Characterisation, characterise_networks, has_networks
+from models.characterise import Characterisation, Listed, characterise_networks, has_networks
 from models.characterise.shipped import NEEDED, shipped_path
 from models.likelihood import Detections
 from sky.readers.files import file_sha256
@@ -74,7 +74,12 @@ def models_used(
 
 
 def ask_networks(
-    sky: StoredSky, detections: Detections, rows: NDArray[np.int64], seed: int, settings: dict[str, Any]
+    sky: StoredSky,
+    detections: Detections,
+    rows: NDArray[np.int64],
+    seed: int,
+    settings: dict[str, Any],
+    detector: str,
 ) -> Characterisation:
     """What the networks say of some detections.
 
@@ -89,6 +94,8 @@ def ask_networks(
         Of the photons' places in their HEALPix pixels.
     settings : dict
         The run's, with ``class_network`` not None.
+    detector : str
+        Which one made the list.
 
     Returns
     -------
@@ -105,6 +112,7 @@ def ask_networks(
         blind=settings["blind"],
         architecture=settings["class_network"],
         neighbours=places,
+        listed=Listed(detector, detections.det_prob[order], detections.ts[order]),
     )
     back = np.empty(len(rows), np.int64)
     back[np.argsort(detections.tile[rows], kind="stable")] = np.arange(len(rows))

@@ -82,7 +82,8 @@ def characterise_tiles(engine: Engine, home: Path, item: LeasedItem) -> Write:
         background_sr=np.array(rows["background_sr"].to_list(), float).reshape(-1, len(survey.planes)),
     )
     mine = np.flatnonzero(rows["tile"].isin(item.tiles))
-    return characterise_rows(sky, detections, mine, rows["id"].to_numpy()[mine], task.seed, task.settings)
+    ids = rows["id"].to_numpy()[mine]
+    return characterise_rows(sky, detections, mine, ids, task.seed, task.settings, task.detector)
 
 
 def associate_catalogue(engine: Engine, home: Path, item: LeasedItem) -> Write:  # noqa: ARG001

@@ -1,7 +1,8 @@
 """The skies that are characterised: synthetic ones of the test split, and the real one above 10 GeV.
 
 A synthetic sky is named ``EMISSION:POPULATION:NUMBER``; its seed is drawn from the test split by the number alone,
-so that ``B1:physical:1`` and ``B2:physical:1`` hold the same sources under different emission.
+so that ``B1:physical:1`` and ``B2:physical:1`` hold the same sources under different emission. With ``validation/``
+before it, the seed is of the validation split: such skies calibrate, and are never measured.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from sky.tiles import TileGrid, owner, tile_axes
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-TEST_SEED = 5
+SEED = 5
+CALIBRATING = "validation/"
 # Blocks of 16 tiles (HEALPix cells of order 1) are searched; sources so near their border are not measured, for
 # their neighbours outside are not known.
 TILES_A_BLOCK, N_BLOCKS = 16, 48
@@ -89,8 +91,9 @@ def make_case(survey: Survey, name: str, tiles: list[int]) -> Case:
     """A sky by name."""
     if name == "real":
         return real_case()
-    emission, population, number = name.split(":")
-    seed = int(sky_rng(TEST_SEED, "test", 0, int(number)).integers(2**62))
+    split, _, sky_name = name.rpartition("/")
+    emission, population, number = sky_name.split(":")
+    seed = int(sky_rng(SEED, split or "test", 0, int(number)).integers(2**62))
     slices = max(1, survey.time_slices)
     sky = synthetic_sky(survey, seed, emission, population, slices=slices, extended=True)
     yearly, summed = {}, {}

@@ -5,6 +5,7 @@ Nothing here loads torch before a network is used.
 
 from typing import TYPE_CHECKING, Any
 
+from models.characterise.on_lists import Listed
 from models.characterise.result import Characterisation
 from models.characterise.shipped import has_networks
 
@@ -20,4 +21,4 @@ def characterise_networks(cutouts: "Cutouts", survey: "Survey", **options: Any) 
     return run(cutouts, survey, **options)
 
 
-__all__ = ["Characterisation", "characterise_networks", "has_networks"]
+__all__ = ["Characterisation", "Listed", "characterise_networks", "has_networks"]

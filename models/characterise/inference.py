@@ -18,6 +18,7 @@ from models.characterise import flux, position
 from models.characterise.calibration import scaled_probabilities
 from models.characterise.inputs import Inputs, make_inputs
 from models.characterise.networks import Characteriser, CharacteriserConfig
+from models.characterise.on_lists import Listed, given_real, judgements, probability
 from models.characterise.result import Characterisation
 from models.characterise.shipped import shipped_path
 from models.characterise.systematics import Table
@@ -95,6 +96,7 @@ def characterise_networks(
     blind: bool = False,
     architecture: str = "cutouts",
     neighbours: tuple[Floats, Floats] | None = None,
+    listed: Listed | None = None,
 ) -> Characterisation:
     """Characterise detections.
 
@@ -109,6 +111,9 @@ def characterise_networks(
         Of the class network: `cutouts`, or `cubes`, which needs years and falls back to `cutouts` without.
     neighbours : (glon_deg, glat_deg), optional
         All detections that may share a cut-out; those of `cutouts` by default.
+    listed : Listed, optional
+        What the detector said of them. Probabilities and ellipses are then those for its lists, where the cards
+        have them; else for peaks of the likelihood, as in training.
 
     Raises
     ------
@@ -117,7 +122,7 @@ def characterise_networks(
     """
     check_survey(cutouts, survey)
     models = shipped(survey.name, "cutouts" if cutouts.yearly is None else architecture)
-    return characterise_with(models, cutouts, survey, blind, neighbours)
+    return characterise_with(models, cutouts, survey, blind, neighbours, listed)
 
 
 def check_survey(cutouts: Cutouts, survey: Survey) -> None:
@@ -142,6 +147,7 @@ def characterise_with(
     survey: Survey,
     blind: bool = False,
     neighbours: tuple[Floats, Floats] | None = None,
+    listed: Listed | None = None,
 ) -> Characterisation:
     """`characterise_networks` with given networks."""
     n = len(cutouts.counts)
@@ -153,7 +159,8 @@ def characterise_with(
     for rows in np.array_split(np.flatnonzero(usable), max(1, -(-int(usable.sum()) // CHUNK))):
         if len(rows):
             part = cutouts.select(torch.as_tensor(rows))
-            _fill(out, rows, models, part, survey, blind, flags)
+            of_list = None if listed is None else listed.select(rows)
+            _fill(out, rows, models, part, survey, blind, flags, of_list)
     return replace(out, flags=flags)
 
 
@@ -190,6 +197,7 @@ def _fill(
     survey: Survey,
     blind: bool,
     flags: NDArray[np.int64],
+    listed: Listed | None,
 ) -> None:
     """Write what the networks say of some rows into `out`, and their flags."""
     glon, glat = cutouts.glon_deg.numpy(), cutouts.glat_deg.numpy()
@@ -205,16 +213,18 @@ def _fill(
     error = error * wider[:, None]
     out.flux_cm2_s[rows], out.unc_flux_cm2_s[rows] = value[:, 0], error[:, 0]
     out.flux_band_cm2_s[rows], out.unc_flux_band_cm2_s[rows] = value[:, 1:], error[:, 1:]
-    there = position.on_the_sky(shifts, models.cards["position"]["calibration"], glon, glat, survey)
+    radii = _on_lists(models.cards["position"], listed) or models.cards["position"]["calibration"]
+    there = position.on_the_sky(shifts, radii, glon, glat, survey)
     out.glon_deg[rows], out.glat_deg[rows] = there.glon_deg, there.glat_deg
     for level in ("68", "95"):
         for axis in ("major", "minor"):
             column = getattr(out, f"conf_{level}_semi{axis}_deg")
             column[rows] = wider * getattr(there, f"semi{axis}_{level}_deg")
     out.conf_posang_deg[rows] = there.posang_deg
-    out.prob_real[rows] = prob_real(models, inputs)
+    real = prob_real(models, inputs, listed)
     told, untold, with_years = class_probabilities(models, inputs, blind)
-    out.class_prob[rows], out.class_prob_blind[rows] = told, untold
+    out.prob_real[rows] = real
+    out.class_prob[rows], out.class_prob_blind[rows] = given_real(told, real), given_real(untold, real)
     flags[rows] |= 0 if with_years else int(Flags.NO_YEARS)
     for name, kind in (("sys_flux", "flux"), ("sys_pos_deg", "position"), ("sys_class", "class")):
         shift = Table.from_dict(models.cards[kind]["systematics"])
@@ -227,12 +237,28 @@ def _beyond(inputs: Inputs, fluxes: flux.LogFluxes, trained_to: dict[str, float]
     return (log_flux > trained_to["log_flux"]) | (inputs.sqrt_ts.numpy() > trained_to["sqrt_ts"])
 
 
-def prob_real(models: Characterisers, inputs: Inputs) -> Floats:
-    """Calibrated probability that detections are sources."""
+def _on_lists(card: dict[str, Any], listed: Listed | None) -> dict[str, Any] | None:
+    """What a card has for lists of a detector."""
+    found: dict[str, Any] | None = None if listed is None else card.get("on_lists", {}).get(listed.detector)
+    return found
+
+
+def reality_logits(models: Characterisers, inputs: Inputs) -> tuple[Floats, Floats]:
+    """Logits of the network for real or fake [n], and of the classes, blind and without years [n, classes]."""
     with torch.inference_mode():
-        logit = models.networks["real"].logits(inputs)["real"][:, 0].double().numpy()
+        real = models.networks["real"].logits(inputs)["real"][:, 0]
+        classes = models.networks["class"].logits(inputs)["no_years_blind"]
+    return real.double().numpy(), classes.double().numpy()
+
+
+def prob_real(models: Characterisers, inputs: Inputs, listed: Listed | None = None) -> Floats:
+    """Calibrated probability that detections are sources."""
+    real, classes = reality_logits(models, inputs)
+    fitted = _on_lists(models.cards["real"], listed)
+    if listed is not None and fitted is not None:
+        return probability(judgements(real, classes, listed), fitted["line"])
     line = models.cards["real"]["calibration"]
-    return expit(line["intercept"] + line["slope"] * logit)
+    return expit(line["intercept"] + line["slope"] * real)
 
 
 def class_probabilities(

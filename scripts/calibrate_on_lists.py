@@ -1,0 +1,146 @@
+"""Fit what the cards of the characterising networks say about a detector's lists, on validation skies.
+
+Run ``python -m scripts.calibrate_on_lists --survey lat-10gev``. The default detector of the survey searches validation
+skies (seeds that no test and no training has); what is fitted is written into the cards of `real` (probability of
+being a source) and `position` (radii of the ellipses). Figures in the cards are of the odd blocks of the sky after a
+fit to the even ones; what is stored is the fit to all.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.characterisation.sample import Sample, cached_sample
+from benchmarks.characterisation.skies import CALIBRATING, TILES_A_BLOCK
+from models.characterise import calibration as cal
+from models.characterise import position
+from models.characterise.inference import Characterisers, reality_logits, shipped
+from models.characterise.inputs import Inputs, make_inputs
+from models.characterise.on_lists import Listed, fit_line, judgements, probability
+from models.characterise.shipped import shipped_path
+from models.detectors import default_detector
+from models.training.loop import commit
+from sky.readers.files import file_sha256
+from sky.survey import Survey, get_survey
+from sky.tiles import TileGrid
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+# Every sky with its own emission and flux law; faint sources are many on the physical one, as on the real sky.
+SKIES = {
+    "lat-10gev": "B1:physical:1,random:physical:2,random:founding:3,B1:physical:4",
+    "lat-6band": "B1:physical:1,random:physical:2,random:founding:3",
+}
+STEPS = {"lat-10gev": 2, "lat-6band": 6}
+STRONG_SIGMA = 5.0
+
+
+def reality(said: Floats, real: Mask, sigma: Floats, even: Mask) -> dict[str, Any]:
+    """Line and threshold for the lists, with what the line of the even blocks reaches on the odd ones."""
+    line = fit_line(said, real)
+    probabilities = probability(said, line)
+    held, odd = probability(said, fit_line(said[even], real[even]))[~even], ~even
+    strong = real[odd] & (sigma[odd] > STRONG_SIGMA)
+    threshold = cal.operating_threshold(probabilities, real)
+    return {
+        "line": {name: round(value, 5) for name, value in line.items()},
+        "operating_threshold": round(threshold, 4),
+        "figures": {
+            "detections": len(real),
+            "share_real": round(float(real.mean()), 4),
+            "auc": round(cal.area_under_roc(held, real[odd]), 4),
+            "expected_calibration_error": round(cal.expected_calibration_error(held, real[odd]), 4),
+            "lost_above_5_sigma_at_half": round(float(np.mean(held[strong] < 0.5)), 4),
+            "lost_above_5_sigma_at_threshold": round(float(np.mean(held[strong] < threshold)), 4),
+        },
+    }
+
+
+def true_shifts_px(sample: Sample, survey: Survey, rows: NDArray[np.int64]) -> Floats:
+    """Truths less detections, (x, y), pixels of the finest band of the tiles that own the detections, [n, 2]."""
+    assert sample.truths is not None
+    grid, finest = TileGrid(survey), int(np.argmax(survey.tile_pixels_per_10deg))
+    out = np.empty((len(rows), 2))
+    for tile in np.unique(sample.detections.tile[rows]):
+        own = sample.detections.tile[rows] == tile
+        found, t = rows[own], sample.truth[rows[own]]
+        here = grid.sky_to_pixel(
+            int(tile), finest, sample.detections.glon_deg[found], sample.detections.glat_deg[found]
+        )
+        there = grid.sky_to_pixel(int(tile), finest, sample.truths.glon_deg[t], sample.truths.glat_deg[t])
+        out[own] = np.stack(there, 1) - np.stack(here, 1)
+    return out
+
+
+def points(sample: Sample) -> NDArray[np.int64]:
+    """Rows that are point sources."""
+    assert sample.truths is not None
+    return np.flatnonzero(sample.real & (sample.truths.extension_deg[sample.truth] == 0))
+
+
+def shifts(models: Characterisers, inputs: Inputs) -> position.Shifts:
+    """What the network for positions says."""
+    with torch.inference_mode():
+        return position.from_mixture(*models.networks["position"].mixture(inputs), inputs)
+
+
+def calibrate(survey: Survey, samples: Sequence[Sample]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Entries of the cards of `real` and `position`."""
+    models, detector = shipped(survey.name), default_detector(survey.name)
+    said, real, sigma, even = [], [], [], []
+    centre, covariance, truth = [], [], []
+    for sample in samples:
+        assert sample.truths is not None
+        usable = np.flatnonzero(sample.cutouts.covered.numpy())
+        inputs = make_inputs(sample.cutouts.select(torch.as_tensor(usable)), survey)
+        found = sample.detections.select(usable)
+        said.append(judgements(*reality_logits(models, inputs), Listed(detector, found.det_prob, found.ts)))
+        real.append(sample.real[usable])
+        sigma.append(np.where(real[-1], sample.truths.limit_sigma[sample.truth[usable]], 0.0))
+        even.append(found.tile // TILES_A_BLOCK // 2 % 2 == 0)
+        mine = np.isin(usable, points(sample))
+        shift = shifts(models, inputs)
+        centre.append(shift.shift_px[mine])
+        covariance.append(shift.covariance_px2[mine])
+        truth.append(true_shifts_px(sample, survey, usable[mine]))
+    stated = position.Shifts(np.concatenate(centre), np.concatenate(covariance))
+    radii = position.calibrate(stated, np.concatenate(truth))
+    line = reality(*(np.concatenate(parts) for parts in (said, real, sigma, even)))
+    return line, radii | {"sources": len(stated.shift_px)}
+
+
+def main() -> None:
+    """Fit, and write the cards."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--survey", default="lat-10gev")
+    parser.add_argument("--cache", type=Path, default=None, help="folder that keeps the searched skies")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    survey = get_survey(arguments.survey)
+    names, step = SKIES[survey.name].split(","), STEPS[survey.name]
+    samples = [cached_sample(survey, CALIBRATING + name, step, arguments.cache) for name in names]
+    line, radii = calibrate(survey, samples)
+    made = {
+        "skies": names,
+        "every_block": step,
+        "command": f"python -m scripts.calibrate_on_lists --survey {survey.name}",
+        "commit": commit(),
+        "class_sha256": file_sha256(shipped_path("class", survey.name)),
+    }
+    for kind, entry in (("real", line), ("position", radii)):
+        path = shipped_path(kind, survey.name).with_suffix(".json")
+        card = json.loads(path.read_text())
+        card.setdefault("on_lists", {})[default_detector(survey.name)] = entry | made
+        path.write_text(json.dumps(card, indent=2) + "\n")
+    print(json.dumps(line, indent=1))
+
+
+if __name__ == "__main__":
+    main()
