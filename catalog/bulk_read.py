@@ -1,32 +1,53 @@
-"""A catalogue's columns out of the view `catalogue`, fast: rows of one length, read as one array.
+"""Columns of many rows out of the database, fast: rows of one length, read as arrays.
 
 PostgreSQL's binary COPY writes each value with its length. Where no value is NULL and every one has its column's
-length, a row is a structure of fixed size and NumPy reads all of them at once; no Python object is made for a value.
+length, a row is a structure of fixed size and NumPy reads many of them at once; no Python object is made for a value.
 So NULL becomes NaN, a cell with a shape becomes its elements, and text becomes bytes filled up with zeros.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import product
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from catalog.columns import Column
+from catalog.columns import CODES, Column
 
 HEADER_BYTES, TRAILER_BYTES = 19, 2
+ROWS_AT_ONCE = 4096
+T = TypeVar("T")
 # Single precision is made here: PostgreSQL refuses what is too small for it.
 _BINARY = {
     "real": (">f8", "double precision"),
     "double": (">f8", "double precision"),
     "integer": (">i4", "integer"),
     "long": (">i8", "bigint"),
+    "logical": ("?", "boolean"),
 }
+_FLOATING = ("real", "double")
 
 
 class ReadError(ValueError):
     """Rows that do not have the declared columns."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """What is read into one array: a name, an expression, and the kind of `catalog.columns.Column` (or ``logical``)."""
+
+    name: str
+    sql: str
+    kind: str
+    width: int = 0
+    shape: tuple[int, ...] = ()
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """NumPy type of an element."""
+        return np.dtype((CODES | {"logical": "?"})[self.kind] + str(self.width or ""))
 
 
 def read_columns(conn: Connection, version: str, columns: Sequence[Column]) -> dict[str, NDArray[Any]]:
@@ -37,22 +58,58 @@ def read_columns(conn: Connection, version: str, columns: Sequence[Column]) -> d
     ReadError
         If a text is wider than its column.
     """
-    fields = [field for column in columns for field in _fields(column)]
+    fields = [Field(c.name, c.sql_name, c.kind, c.width, c.shape) for c in columns]
+    found = read(conn, fields, "FROM catalogue WHERE version = %s", (version,))
+    # Sorted here: the server would sort whole rows, on disk.
+    order = np.lexsort([found[name] for name in ("Source_Name", "DEJ2000", "RAJ2000")])
+    return {name: found.pop(name)[order] for name in list(found)}
+
+
+def read(
+    conn: Connection, fields: Sequence[Field], body: str, parameters: Sequence[Any]
+) -> dict[str, NDArray[Any]]:
+    """Arrays by name of the rows that ``SELECT fields body`` gives; ``%s`` in it stand for the parameters.
+
+    Raises
+    ------
+    ReadError
+        If a text is wider than its field, or a value that cannot be NaN is missing.
+    """
+    cells = [cell for field in fields for cell in _cells(field)]
     row = np.dtype(
-        [("count", ">i2"), *((f"{k}{name}", t) for k, (_, t) in enumerate(fields) for name, t in _cell(t))]
+        [("count", ">i2"), *((f"{k}{name}", t) for k, (_, t) in enumerate(cells) for name, t in _cell(t))]
     )
-    query = f"SELECT {', '.join(sql for sql, _ in fields)} FROM catalogue WHERE version = %s"
-    copy = f"COPY ({query} ORDER BY raj2000, dej2000, source_name) TO STDOUT (FORMAT binary)"
+    query = f"SELECT {', '.join(sql for sql, _ in cells)} {body}"
+    parts = [_arrays(fields, rows) for rows in _chunks(conn, query, parameters, row)]
+    parts = parts or [_arrays(fields, np.empty(0, row))]
+    return {field.name: np.concatenate([part.pop(field.name) for part in parts]) for field in fields}
+
+
+def _chunks(
+    conn: Connection, query: str, parameters: Sequence[Any], row: np.dtype[Any]
+) -> Iterator[NDArray[Any]]:
+    """Rows as structures, some at a time: they fit into the processor's cache, not only into memory."""
+    copy = f"COPY ({query}) TO STDOUT (FORMAT binary)"
     driver = conn.connection.driver_connection
     assert driver is not None
-    with driver.cursor() as cursor, cursor.copy(copy, (version,)) as stream:
-        data = b"".join(stream)
-    body = len(data) - HEADER_BYTES - TRAILER_BYTES
-    if body % row.itemsize:
-        raise ReadError(f"release {version}: the rows of the view are not as long as its columns say")
-    rows = np.frombuffer(data, dtype=row, count=body // row.itemsize, offset=HEADER_BYTES)
-    taken = iter(range(len(fields)))
-    return {column.name: _column(column, rows, taken) for column in columns}
+    with driver.cursor() as cursor, cursor.copy(copy, parameters) as stream:
+        rest = b""
+        skip = HEADER_BYTES
+        for blocks in _batched(stream, ROWS_AT_ONCE):
+            data = rest + b"".join(blocks)
+            count = (len(data) - skip) // row.itemsize
+            if count:
+                yield np.frombuffer(data, dtype=row, count=count, offset=skip)
+            rest, skip = data[skip + count * row.itemsize :], 0
+    if len(rest) != TRAILER_BYTES:
+        raise ReadError("the rows are not as long as their columns say")
+
+
+def _batched(values: Iterable[T], n: int) -> Iterator[list[T]]:
+    """Lists of n values each, the last one maybe shorter."""
+    iterator = iter(values)
+    while batch := list(islice(iterator, n)):
+        yield batch
 
 
 def _cell(binary: str) -> Iterator[tuple[str, str]]:
@@ -61,34 +118,35 @@ def _cell(binary: str) -> Iterator[tuple[str, str]]:
     yield "", binary
 
 
-def _fields(column: Column) -> Iterator[tuple[str, str]]:
+def _cells(field: Field) -> Iterator[tuple[str, str]]:
     """SQL and binary type of each element of a cell."""
-    name = column.sql_name
-    if column.kind == "text":
-        zeros = f"decode(repeat('00', {column.width + 1}), 'hex')"
-        yield (
-            f"substring(convert_to(coalesce({name}, ''), 'UTF8') || {zeros}, 1, {column.width + 1})",
-            (f"S{column.width + 1}"),
-        )
+    name, width = field.sql, field.width + 1
+    if field.kind == "text":
+        zeros = f"decode(repeat('00', {width}), 'hex')"
+        yield f"substring(convert_to(coalesce({name}, ''), 'UTF8') || {zeros}, 1, {width})", f"S{width}"
         return
-    binary, sql = _BINARY[column.kind]
-    for place in product(*(range(1, n + 1) for n in column.shape)):
-        element = f"{name}{''.join(f'[{k}]' for k in place)}::{sql}"
-        yield (element if column.kind in ("integer", "long") else f"coalesce({element}, 'NaN')"), binary
+    binary, sql = _BINARY[field.kind]
+    for place in product(*(range(1, n + 1) for n in field.shape)):
+        element = f"({name}){''.join(f'[{k}]' for k in place)}::{sql}"
+        yield (f"coalesce({element}, 'NaN')" if field.kind in _FLOATING else element), binary
 
 
-def _column(column: Column, rows: NDArray[Any], taken: Iterator[int]) -> NDArray[Any]:
-    n = int(np.prod(column.shape)) if column.shape else 1
-    numbers = [next(taken) for _ in range(n)]
+def _arrays(fields: Sequence[Field], rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    taken = iter(range(len(rows.dtype.names or ())))
+    return {field.name: _array(field, rows, taken) for field in fields}
+
+
+def _array(field: Field, rows: NDArray[Any], taken: Iterator[int]) -> NDArray[Any]:
+    numbers = [next(taken) for _ in range(int(np.prod(field.shape)))]
     for k in numbers:
         if np.any(rows[f"{k}n"] != rows.dtype[str(k)].itemsize):
-            raise ReadError(f"column {column.name}: a value is missing or has another length")
-    if column.kind == "text":
+            raise ReadError(f"column {field.name}: a value is missing or has another length")
+    if field.kind == "text":
         values = rows[str(numbers[0])]
-        long = np.char.str_len(values) > column.width
+        long = np.char.str_len(values) > field.width
         if np.any(long):
             wide = values[long][0].decode("utf-8", "replace")
-            raise ReadError(f"column {column.name} is {column.width} wide, too narrow for '{wide}'")
-        return np.char.decode(values, "utf-8").astype(column.dtype)
-    cells = np.stack([rows[str(k)] for k in numbers], axis=-1) if column.shape else rows[str(numbers[0])]
-    return cells.astype(column.dtype.base).reshape(len(rows), *column.shape)
+            raise ReadError(f"column {field.name} is {field.width} wide, too narrow for '{wide}'")
+        return np.char.decode(values, "utf-8").astype(field.dtype)
+    cells = np.stack([rows[str(k)] for k in numbers], axis=-1) if field.shape else rows[str(numbers[0])]
+    return cells.astype(field.dtype).reshape(len(rows), *field.shape)

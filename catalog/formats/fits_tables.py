@@ -1,22 +1,26 @@
 """Binary tables with every column described, and the same bytes each time they are written.
 
 astropy writes the keywords it knows (TTYPE, TFORM, TUNIT, TDISP) column by column and pushes all others
-behind the last column; so tables are made plain first, and described in a second pass that leaves the data as
-they are.
+behind the last column; so headers are made plain first, and described in a second pass. The rows go to the file
+some at a time: a table is never there twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
 
 CARD_WIDTH = 80
 COLUMN_KEYWORDS = ("TTYPE", "TFORM", "TUNIT", "TDISP", "TDIM")
+
+ROWS_AT_ONCE, BLOCK_BYTES = 4096, 2880
+PLACE = "HDU checksum updated 0000-00-00T00:00:00"
+BINARY = {"A": "S", "L": "S1", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 
 Card = tuple[str, Any, str]
 # Descriptions may go on in CONTINUE cards.
@@ -47,9 +51,15 @@ class TableColumn:
     display: str = ""
     cards: Sequence[Card] = ()
 
+    @property
+    def binary(self) -> tuple[str, tuple[int, ...]]:
+        """NumPy's type of a cell as it stands in the file, and its shape."""
+        letter, values = self.form[-1], np.asarray(self.values)
+        return BINARY[letter] + (self.form[:-1] or "1" if letter == "A" else ""), values.shape[1:]
+
     def plain(self) -> fits.Column:
-        """The column as astropy knows it."""
-        values = np.asarray(self.values)
+        """The column as astropy knows it, without its rows."""
+        values = np.asarray(self.values)[:0]
         # FITS counts axes from the fastest: (bands, 2) is (2, bands) there.
         dim = f"({','.join(str(n) for n in reversed(values.shape[1:]))})" if values.ndim > 2 else None
         unit, display = self.unit or None, self.display or None
@@ -68,24 +78,63 @@ class TableHDU:
 
 def write_tables(path: Path, primary: Sequence[Card], tables: Sequence[TableHDU], date: str) -> None:
     """Write tables with checksums; `date` is the only date in the file."""
-    plain = [fits.BinTableHDU.from_columns([c.plain() for c in table.columns]) for table in tables]
+    first = fits.PrimaryHDU().header
+    _set(first, primary)
+    with path.open("wb") as stream:
+        _write_hdu(stream, first, ())
+        for table in tables:
+            _write_hdu(stream, _header(table, date), _rows(table.columns))
+    with fits.open(path, lazy_load_hdus=False) as hdus, path.open("r+b") as stream:
+        for hdu in hdus:
+            hdu.add_checksum(when=date)
+            stream.seek(hdu.fileinfo()["hdrLoc"])
+            stream.write(_bytes(hdu.header))
+
+
+def _write_hdu(stream: BinaryIO, header: fits.Header, parts: Iterable[bytes]) -> None:
+    for keyword in ("CHECKSUM", "DATASUM"):  # their places, so that nothing moves when they are known
+        header[keyword] = ("0" * 16, PLACE)
+    stream.write(_bytes(header))
+    size = 0
+    for part in parts:
+        size += stream.write(part)
+    stream.write(b"\0" * (-size % BLOCK_BYTES))
+
+
+def _bytes(header: fits.Header) -> bytes:
+    text: str = header.tostring(padding=True)
+    return text.encode("ascii")
+
+
+def _header(table: TableHDU, date: str) -> fits.Header:
+    """The header of a table, its number of rows included."""
+    n_rows = len(table.columns[0].values)
     buffer = BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), *plain]).writeto(buffer)
+    plain = fits.BinTableHDU.from_columns([c.plain() for c in table.columns], nrows=0)
+    fits.HDUList([fits.PrimaryHDU(), plain]).writeto(buffer)
     buffer.seek(0)
     with fits.open(buffer, lazy_load_hdus=False) as hdus:
-        _set(hdus[0].header, primary)
-        for hdu, table in zip(hdus[1:], tables, strict=True):
-            for number, column in enumerate(table.columns, start=1):
-                _describe(hdu.header, number, column)
-            _set(hdu.header, [("EXTNAME", table.name, "Name of this table"), *table.cards])
-            _set(hdu.header, [("DATE", date, "Date of the release (UTC)"), LONG_STRINGS])
-            for line in table.history:
-                hdu.header["HISTORY"] = line
-        for hdu in hdus:
-            hdu.add_datasum(when=date)
-            hdu.add_checksum(when=date)
-        with path.open("wb") as stream:
-            hdus.writeto(stream)
+        header = hdus[1].header
+    for number, column in enumerate(table.columns, start=1):
+        _describe(header, number, column)
+    _set(header, [("EXTNAME", table.name, "Name of this table"), *table.cards])
+    _set(header, [("DATE", date, "Date of the release (UTC)"), LONG_STRINGS])
+    for line in table.history:
+        header["HISTORY"] = line
+    header["NAXIS2"] = n_rows
+    return header
+
+
+def _rows(columns: Sequence[TableColumn]) -> Iterator[bytes]:
+    """The rows of a table as FITS has them, some at a time."""
+    record = np.dtype([(column.name, *column.binary) for column in columns])
+    arrays = [np.asarray(column.values) for column in columns]
+    for first in range(0, len(arrays[0]), ROWS_AT_ONCE):
+        parts = [array[first : first + ROWS_AT_ONCE] for array in arrays]
+        rows = np.zeros(len(parts[0]), record)
+        for column, part in zip(columns, parts, strict=True):
+            rows[column.name] = np.where(part, b"T", b"F") if column.form == "L" else part
+        yield rows.tobytes()
 
 
 def _set(header: fits.Header, cards: Sequence[Card]) -> None:
