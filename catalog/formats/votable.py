@@ -22,9 +22,9 @@ def votable(record: ReleaseRecord, table: Table) -> VOTableFile:
     plain.convert_unicode_to_bytestring()
     with _units_of_4fgl():
         file = from_table(plain, table_id="catalogue")
-    file.version = "1.5"
+    file.version = "1.4"
     resource = file.resources[0]
-    for name, system in (("icrs", "ICRS"), ("galactic", "GALACTIC")):
+    for name, system in (("icrs", "ICRS"), ("galactic", "galactic")):
         resource.coordinate_systems.append(CooSys(ID=name, system=system))
     observation = record.provenance["observation"]
     origin = {
