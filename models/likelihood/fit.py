@@ -10,7 +10,7 @@ from scipy.special import ndtri_exp
 from models.likelihood.detect import Detections
 from models.likelihood.evidence import POPULATIONS
 from models.likelihood.flags import Flags
-from models.likelihood.localise import equatorial_angle_deg, localise
+from models.likelihood.localise import equatorial_angle_deg, localise, with_systematics
 from models.likelihood.neighbourhood import moved
 from models.likelihood.optics import plane_exposures, spectral_profile
 from models.likelihood.spectrum import BandProfile, fit_bands, fit_power_law
@@ -34,7 +34,7 @@ class Measurements:
     ----------
     glon_deg, glat_deg : array
     conf_68_semimajor_deg, conf_68_semiminor_deg, conf_95_semimajor_deg, conf_95_semiminor_deg : array
-        Statistical error ellipse.
+        Error ellipse, with systematics as in 4FGL.
     conf_posang_deg : array
         Of the major axis, equatorial, east of north, in (-90, 90].
     signif_avg : array
@@ -129,13 +129,14 @@ def measure(around: Surroundings, exposure: ExposureMaps) -> Measurements:
     glon, glat = lon_lat(moved(start, place.east_deg, place.north_deg))
     npred = bands.flux_cm2_s * profile.per_band(exposures)
     brighter_deg = nearest_brighter(around.detections)[around.order]
+    r68, r95 = with_systematics(place.r68_deg, 68), with_systematics(place.r95_deg, 95)
     return Measurements(
         glon_deg=glon,
         glat_deg=glat,
-        conf_68_semimajor_deg=place.r68_deg[:, 0],
-        conf_68_semiminor_deg=place.r68_deg[:, 1],
-        conf_95_semimajor_deg=place.r95_deg[:, 0],
-        conf_95_semiminor_deg=place.r95_deg[:, 1],
+        conf_68_semimajor_deg=r68[:, 0],
+        conf_68_semiminor_deg=r68[:, 1],
+        conf_95_semimajor_deg=r95[:, 0],
+        conf_95_semiminor_deg=r95[:, 1],
         conf_posang_deg=equatorial_angle_deg(glon, glat, place.angle_deg),
         signif_avg=significance(law.ts),
         flux_cm2_s=law.flux_cm2_s,
