@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.characterisation.figures import auc
 from benchmarks.characterisation.known_classes import real_confusion
 from benchmarks.characterisation.report import as_markdown
 from benchmarks.characterisation.sample import Sample, cached_sample
@@ -22,14 +23,16 @@ from benchmarks.characterisation.skies import N_BLOCKS
 from benchmarks.characterisation.stream_skies import stream_figures
 from benchmarks.characterisation.tables import (
     class_figures,
+    extension_table,
     flux_table,
     position_table,
     reality_figures,
     shift_figures,
 )
 from benchmarks.machine import RESULTS, describe
-from models.characterise import Characterisation, characterise_networks, has_networks
+from models.characterise import Characterisation, Listed, characterise_networks, has_networks
 from models.cutouts import FAKE
+from models.detectors import default_detector
 from models.evaluate import Positions, match
 from sky.survey import Survey, get_survey
 
@@ -45,9 +48,17 @@ def sky_figures(sample: Sample, said: Characterisation | None) -> dict[str, Any]
         sigma = np.where(sample.real, sample.truths.limit_sigma[sample.truth], 0)
         code = np.where(sample.real, sample.truths.class_code[sample.truth], FAKE)
         out["real or fake"] = reality_figures(said.prob_real, sample.real, sigma)
+        out["real or fake"] |= {"det_prob_auc": auc(sample.detections.det_prob, sample.real)}
+        out["extension"] = extension_table(sample)
         out["class"] = class_figures(said.class_prob, code, sample.measured.signif_avg)
         out["class, blind"] = class_figures(said.class_prob_blind, code, sample.measured.signif_avg)
     return out
+
+
+def listed(sample: Sample, survey: Survey) -> Listed:
+    """What the detector said of a sample."""
+    found = sample.detections
+    return Listed(default_detector(survey.name), found.det_prob, found.ts)
 
 
 def emission_shift(
@@ -77,7 +88,9 @@ def run(survey: Survey, skies: list[str], step: int, number: int, cache: Path | 
     kept: dict[str, tuple[Sample, Characterisation]] = {}
     for name in skies:
         sample = cached_sample(survey, name, step, cache)
-        said = characterise_networks(sample.cutouts, survey) if networks else None
+        said = (
+            characterise_networks(sample.cutouts, survey, listed=listed(sample, survey)) if networks else None
+        )
         result["skies"][name] = sky_figures(sample, said)
         if said is not None:
             kept[name] = sample, said

@@ -16,11 +16,11 @@ SIGMA_BINS = ((3.0, 4.0), (4.0, 5.0), (5.0, 7.0), (7.0, 10.0), (10.0, 20.0), (20
 FEWEST = 8
 
 
-def sigma_bins(sigma: Array) -> Iterator[tuple[str, Mask]]:
-    """Rows of each bin of significance, those of fewer than `FEWEST` left out."""
+def sigma_bins(sigma: Array, fewest: int = FEWEST) -> Iterator[tuple[str, Mask]]:
+    """Rows of each bin of significance, those of fewer than `fewest` left out."""
     for low, high in SIGMA_BINS:
         mine = (sigma >= low) & (sigma < high)
-        if mine.sum() >= FEWEST:
+        if mine.sum() >= fewest:
             yield (f"{low:g}-{high:g}" if np.isfinite(high) else f"> {low:g}"), mine
 
 
@@ -79,6 +79,13 @@ def calibration_error(probability: Array, event: Mask, bins: int = 10) -> float:
     parts = np.array_split(order, bins)
     gaps = [abs(probability[p].mean() - event[p].mean()) * len(p) for p in parts if len(p)]
     return float(np.sum(gaps) / len(probability))
+
+
+def reliability(probability: Array, event: Mask, bins: int = 10) -> list[list[float]]:
+    """Mean probability, frequency and number in equal bins of probability that hold anything."""
+    where = np.clip((probability * bins).astype(int), 0, bins - 1)
+    parts = [np.flatnonzero(where == k) for k in range(bins)]
+    return [[float(probability[p].mean()), float(event[p].mean()), len(p)] for p in parts if len(p)]
 
 
 def confusion(predicted: Ints, truth: Ints, classes: int) -> Ints:

@@ -18,7 +18,7 @@ def as_markdown(result: dict[str, Any]) -> str:
     ]
     for name, sky in result["skies"].items():
         lines += ["", f"## {name}", "", f"{sky['detections']} detections" + _share(sky)]
-        for title in ("flux", "position"):
+        for title in ("flux", "position", "extension"):
             if title in sky:
                 lines += ["", f"### {title.capitalize()}", "", *table(sky[title])]
         lines += _classes(sky)
@@ -51,10 +51,10 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
 def _classes(part: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     if "real or fake" in part:
-        lines += ["", "### Real or fake", "", *table([part["real or fake"]])]
+        lines += ["", "### Real or fake", "", *table([_shown(part["real or fake"])])]
     kinds = [name for name in part if name.startswith("class")]
     if kinds:
-        rows = [{"by": k} | {n: v for n, v in part[k].items() if n != "confusion"} for k in kinds]
+        rows = [{"by": k} | _shown(part[k]) for k in kinds]
         lines += ["", "### Classes", "", *table(rows)]
         named = [
             {"true": c} | dict(zip(CLASSES, numbers, strict=True))
@@ -62,6 +62,11 @@ def _classes(part: dict[str, Any]) -> list[str]:
         ]
         lines += ["", f"Confusion ({kinds[0]}), columns the most probable class:", "", *table(named)]
     return lines
+
+
+def _shown(figures: dict[str, Any]) -> dict[str, Any]:
+    """What stands in a table: numbers alone."""
+    return {name: value for name, value in figures.items() if not isinstance(value, list | dict)}
 
 
 def _known(known: dict[str, Any]) -> list[str]:

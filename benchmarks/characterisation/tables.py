@@ -62,7 +62,22 @@ def position_table(sample: Sample, said: Characterisation | None) -> list[dict[s
     return rows
 
 
-def reality_figures(probability: Array, real: NDArray[np.bool_], sigma: Array) -> dict[str, float]:
+def extension_table(sample: Sample) -> list[dict[str, Any]]:
+    """How often true points and true discs look extended, by significance."""
+    assert sample.truths is not None
+    wide = np.where(sample.real, sample.truths.extension_deg[sample.truth], np.nan)
+    rows = []
+    for kind, mine in (("points", wide == 0), ("extended by 0.1 deg or more", wide >= 0.1)):
+        for label, some in fig.sigma_bins(np.where(mine, sample.measured.signif_avg, -1), fewest=3):
+            ts = sample.extension.ts_ext[some]
+            shares = {"above_9": float((ts > 9).mean()), "above_16": float((ts > 16).mean())}
+            rows.append(
+                {"truth": kind, "sigma": label, "n": len(ts), "largest_ts_ext": float(ts.max())} | shares
+            )
+    return rows
+
+
+def reality_figures(probability: Array, real: NDArray[np.bool_], sigma: Array) -> dict[str, Any]:
     """Real or fake: `sigma` is the exact significance, 0 for fakes."""
     strong = real & (sigma > 5)
     return {
@@ -73,6 +88,7 @@ def reality_figures(probability: Array, real: NDArray[np.bool_], sigma: Array) -
         "calibration_error": fig.calibration_error(probability, real),
         "lost_above_5_sigma": float((probability[strong] < 0.5).mean()) if strong.any() else np.nan,
         "fakes_kept": float((probability[~real] >= 0.5).mean()),
+        "reliability": fig.reliability(probability, real),
     }
 
 
@@ -90,6 +106,9 @@ def class_figures(probability: Array, truth: Ints, sigma: Array) -> dict[str, An
         "four_above_10_sigma": fig.balanced_accuracy(fig.confusion(four, truth[strong], FAKE)),
         "n_above_10_sigma": int(strong.sum()),
         "calibration_error": fig.class_calibration_error(probability, truth),
+        "reliability": {
+            name: fig.reliability(probability[:, c], truth == c) for c, name in enumerate(CLASSES)
+        },
         "bll_fsrq_auc_above_10_sigma": fig.auc(
             probability[blazar, 0] / np.maximum(probability[blazar, :2].sum(1), 1e-12), truth[blazar] == 0
         ),
