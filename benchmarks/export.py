@@ -1,20 +1,25 @@
-"""A catalogue of a million rows as files: `python -m benchmarks.export [DATABASE_URL]`.
+"""A catalogue of a million rows as files: `python -m benchmarks.export [--rows N] [--forms fits parquet hats vot]`.
 
 Fills a database of its own with a made-up run (every table that the catalogue's columns come from), freezes it, and
-times each file of the release. The database is dropped at the end. Results: `benchmarks/results/export.json`.
+times each file of the release, from the database on: wall time, processor time of this program and of the server. The
+database is dropped at the end. Results: `benchmarks/results/export.json`.
 """
 
+import argparse
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from astropy.table import Table
+import psutil
 from sqlalchemy import Connection, create_engine, text
 
 from benchmarks.machine import RESULTS, describe
@@ -27,7 +32,10 @@ from catalog.formats.votable import write_votable
 from catalog.freezing import freeze
 from catalog.release import release_record, release_table
 from catalog.tables import Detection, Measurement, ReferenceSource
+from workers.session import open_session
+from workers.settings import load_settings
 
+T = TypeVar("T")
 SEED, SHA = 20261121, "0123456789abcdef" * 4
 REFERENCES = 6000
 # What does not have to be random, made by the server: bands, classes, networks' words, extension, counterparts.
@@ -118,61 +126,81 @@ def fill(conn: Connection, n: int) -> int:
     return run
 
 
-def timed(times: dict[str, float], name: str, act: Callable[[], object]) -> None:
-    """Do something and note the seconds it takes."""
-    began = time.perf_counter()
-    act()
-    times[name] = round(time.perf_counter() - began, 1)
-    print(f"{name}: {times[name]} s", file=sys.stderr, flush=True)
+class Clock:
+    """Wall and processor seconds of steps, the server's beside this program's."""
+
+    def __init__(self, conn: Connection) -> None:
+        self.server = psutil.Process(conn.scalar(text("SELECT pg_backend_pid()")))
+        self.steps: dict[str, dict[str, float]] = {}
+
+    def _now(self) -> tuple[float, float, float]:
+        return time.perf_counter(), time.process_time(), sum(self.server.cpu_times()[:2])
+
+    def time(self, name: str, act: Callable[[], T]) -> T:
+        """Do something and note what it takes."""
+        began = self._now()
+        done = act()
+        spent = (round(now - then, 1) for now, then in zip(self._now(), began, strict=True))
+        self.steps[name] = dict(zip(("wall_s", "program_cpu_s", "server_cpu_s"), spent, strict=True))
+        print(f"{name}: {self.steps[name]}", file=sys.stderr, flush=True)
+        return done
 
 
-def measure(url: str, n: int) -> dict[str, object]:
+def measure(url: str, n: int, forms: Sequence[str]) -> dict[str, object]:
     """Seconds of each step, and the size of each file."""
     engine = make_engine(url)
-    times: dict[str, float] = {}
     sizes: dict[str, float] = {}
     with engine.begin() as conn:
-        timed(times, "fill the database", lambda: fill(conn, n))
+        # The rows are right: checking each reference again would take most of the time.
+        conn.execute(text("SET LOCAL session_replication_role = replica"))
+        fill(conn, n)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.execute(text("VACUUM ANALYZE"))
     with engine.begin() as conn, tempfile.TemporaryDirectory(prefix="asidcat-benchmark-") as folder:
-        timed(times, "freeze", lambda: freeze(conn, "v1", 1))
-        read: list[Table] = []
-        timed(times, "read the catalogue", lambda: read.append(release_table(conn, "v1")))
-        record, table = release_record(conn, "v1"), read[0]
+        clock = Clock(conn)
+        clock.time("freeze", lambda: freeze(conn, "v1", 1))
+        table = clock.time("read the catalogue", lambda: release_table(conn, "v1"))
+        record = release_record(conn, "v1")
         writers: dict[str, Callable[[Path], None]] = {
             "fits": lambda path: write_fits(conn, record, table, path),
             "parquet": lambda path: write_parquet(record, table, path),
             "hats": lambda path: write_hats(record, table, path),
             "vot": lambda path: write_votable(record, table, path),
         }
-        for suffix, write in writers.items():
+        for suffix in forms:
             path = Path(folder) / f"asid-v1.{suffix}"
-            timed(times, suffix, lambda: write(path))  # noqa: B023
+            clock.time(suffix, partial(writers[suffix], path))
             files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
             sizes[suffix] = round(sum(p.stat().st_size for p in files) / 2**20, 1)
     engine.dispose()
-    return {"rows": n, "seconds": times, "MiB": sizes, "load_average": round(os.getloadavg()[0], 1)}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return {"rows": n, "steps": clock.steps, "MiB": sizes, "peak_memory_of_the_program_mib": round(peak)}
 
 
-def main() -> None:
+def main(n: int, forms: Sequence[str]) -> None:
     """Make a database, measure, drop it."""
-    url = parse_url(sys.argv[1] if len(sys.argv) > 1 else os.environ["ASIDCAT_DATABASE_URL"])
-    n = int(os.environ.get("ROWS", "1000000"))
+    load = os.getloadavg()[0]
     name = f"asidcat_benchmark_{uuid.uuid4().hex[:8]}"
-    server = create_engine(url, isolation_level="AUTOCOMMIT")
-    with server.connect() as conn:
-        conn.execute(text(f"CREATE DATABASE {name}"))
-    own = url.set(database=name).render_as_string(hide_password=False)
-    try:
-        upgrade(own)
-        figures = describe() | measure(own, n)
-    finally:
+    with open_session(load_settings()) as session:
+        url = parse_url(session.engine.url)
+        server = create_engine(url, isolation_level="AUTOCOMMIT")
         with server.connect() as conn:
-            conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    (RESULTS / "export.json").write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures, indent=2))
+            conn.execute(text(f"CREATE DATABASE {name}"))
+        own = url.set(database=name).render_as_string(hide_password=False)
+        try:
+            upgrade(own)
+            found = measure(own, n, forms)
+        finally:
+            with server.connect() as conn:
+                conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    figures = {"machine": describe(), "load_average_before": round(load, 1)} | found
+    (RESULTS / "export.json").write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--forms", nargs="+", default=["fits", "parquet", "hats", "vot"])
+    arguments = parser.parse_args()
+    main(arguments.rows, arguments.forms)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-WATCH_S = 1.0
+WATCH_S = 2.0
 
 
 def serving(home: Path) -> list[psutil.Process]:

@@ -5,7 +5,8 @@ length, a row is a structure of fixed size and NumPy reads many of them at once;
 So NULL becomes NaN, a cell with a shape becomes its elements, and text becomes bytes filled up with zeros.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any, TypeVar
@@ -14,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from catalog.columns import CODES, Column
+from catalog.columns import CODES
 
 HEADER_BYTES, TRAILER_BYTES = 19, 2
 ROWS_AT_ONCE = 4096
 T = TypeVar("T")
+Parameters = Sequence[Any] | Mapping[str, Any]
 # Single precision is made here: PostgreSQL refuses what is too small for it.
 _BINARY = {
     "real": (">f8", "double precision"),
@@ -50,25 +52,10 @@ class Field:
         return np.dtype((CODES | {"logical": "?"})[self.kind] + str(self.width or ""))
 
 
-def read_columns(conn: Connection, version: str, columns: Sequence[Column]) -> dict[str, NDArray[Any]]:
-    """Columns of a release by name, one row a source by right ascension, in their declared types.
-
-    Raises
-    ------
-    ReadError
-        If a text is wider than its column.
-    """
-    fields = [Field(c.name, c.sql_name, c.kind, c.width, c.shape) for c in columns]
-    found = read(conn, fields, "FROM catalogue WHERE version = %s", (version,))
-    # Sorted here: the server would sort whole rows, on disk.
-    order = np.lexsort([found[name] for name in ("Source_Name", "DEJ2000", "RAJ2000")])
-    return {name: found.pop(name)[order] for name in list(found)}
-
-
 def read(
-    conn: Connection, fields: Sequence[Field], body: str, parameters: Sequence[Any]
+    conn: Connection, fields: Sequence[Field], body: str, parameters: Parameters
 ) -> dict[str, NDArray[Any]]:
-    """Arrays by name of the rows that ``SELECT fields body`` gives; ``%s`` in it stand for the parameters.
+    """Arrays by name of the rows that ``SELECT fields body`` gives, parameters as psycopg takes them.
 
     Raises
     ------
@@ -80,14 +67,14 @@ def read(
         [("count", ">i2"), *((f"{k}{name}", t) for k, (_, t) in enumerate(cells) for name, t in _cell(t))]
     )
     query = f"SELECT {', '.join(sql for sql, _ in cells)} {body}"
-    parts = [_arrays(fields, rows) for rows in _chunks(conn, query, parameters, row)]
-    parts = parts or [_arrays(fields, np.empty(0, row))]
+    with closing(_chunks(conn, query, parameters, row)) as chunks:  # ends the COPY if a row is refused
+        parts = [_arrays(fields, rows) for rows in chunks] or [_arrays(fields, np.empty(0, row))]
     return {field.name: np.concatenate([part.pop(field.name) for part in parts]) for field in fields}
 
 
 def _chunks(
-    conn: Connection, query: str, parameters: Sequence[Any], row: np.dtype[Any]
-) -> Iterator[NDArray[Any]]:
+    conn: Connection, query: str, parameters: Parameters, row: np.dtype[Any]
+) -> Generator[NDArray[Any], None, None]:
     """Rows as structures, some at a time: they fit into the processor's cache, not only into memory."""
     copy = f"COPY ({query}) TO STDOUT (FORMAT binary)"
     driver = conn.connection.driver_connection

@@ -8,7 +8,6 @@ from typing import Any
 from astropy.table import Table
 from sqlalchemy import Connection, func, select
 
-from catalog.bulk_read import read_columns
 from catalog.columns import Column, catalogue_columns, empty_columns
 from catalog.tables import (
     Association,
@@ -17,6 +16,7 @@ from catalog.tables import (
     Release,
     ReleaseSource,
 )
+from catalog.whole_release import read_release
 from sky.survey import Survey, get_survey
 
 VERSION_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -108,7 +108,7 @@ def release_table(conn: Connection, version: str) -> Table:
         If there is no such release.
     """
     columns = release_record(conn, version).columns
-    result = Table(read_columns(conn, version, columns), copy=False)
+    result = Table(read_release(conn, version, columns), copy=False)
     for spec in columns:
         result[spec.name].unit = spec.unit or None
         result[spec.name].description = spec.text
