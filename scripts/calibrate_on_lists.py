@@ -39,6 +39,7 @@ Mask = NDArray[np.bool_]
 SKIES = {"lat-10gev": ("B1:physical:1", "random:physical:2"), "lat-6band": ("B1:physical:1",)}
 STEPS = {"lat-10gev": 2, "lat-6band": 6}
 STRONG_SIGMA = 5.0
+FITTED = ("real", "class", "position")
 # The operating threshold is the highest that loses no more of the sources above 5 sigma.
 LOST = 0.01
 
@@ -157,7 +158,7 @@ def main() -> None:
         "every_block": step,
         "command": f"python -m scripts.calibrate_on_lists --survey {survey.name}",
         "commit": commit(),
-        "class_sha256": file_sha256(shipped_path("class", survey.name)),
+        "weights_sha256": {kind: file_sha256(shipped_path(kind, survey.name)) for kind in FITTED},
     }
     for kind, entry in (("real", line), ("position", radii)):
         path = shipped_path(kind, survey.name).with_suffix(".json")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.characterisation.figures import auc
-from benchmarks.characterisation.known_classes import real_confusion
+from benchmarks.characterisation.known_classes import known_places, real_confusion
 from benchmarks.characterisation.report import as_markdown
 from benchmarks.characterisation.sample import Sample, cached_sample
 from benchmarks.characterisation.skies import N_BLOCKS
@@ -41,6 +41,7 @@ def sky_figures(sample: Sample, said: Characterisation | None) -> dict[str, Any]
     """All tables of a sky."""
     out: dict[str, Any] = {"detections": len(sample.truth), "seconds": sample.seconds}
     if sample.truths is None:
+        out |= {"known places": known_places(sample)}
         return out if said is None else out | {"known classes": real_confusion(sample, said)}
     out |= {"real": float(sample.real.mean())}
     out |= {"flux": flux_table(sample, said), "position": position_table(sample, said)}

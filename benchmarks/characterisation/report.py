@@ -22,6 +22,9 @@ def as_markdown(result: dict[str, Any]) -> str:
             if title in sky:
                 lines += ["", f"### {title.capitalize()}", "", *table(sky[title])]
         lines += _classes(sky)
+        if "known places" in sky:
+            lines += ["", "### Ellipses of the likelihood at known places of galaxies and pulsars", ""]
+            lines += table(sky["known places"])
         if "known classes" in sky:
             lines += _known(sky["known classes"])
     if not result["skies"]:

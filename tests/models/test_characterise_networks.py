@@ -3,8 +3,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 
-from models.characterise import Characterisation, characterise_networks, has_networks
+from models.characterise import Characterisation, Listed, characterise_networks, has_networks
 from models.characterise.inference import Characterisers, characterise_with
 from models.characterise.inputs import make_inputs
 from models.characterise.networks import Characteriser, CharacteriserConfig, place_numbers
@@ -200,3 +201,34 @@ def test_cutouts_of_another_survey_are_refused_in_one_line(cutouts: Cutouts) -> 
         characterise_networks(cutouts, SIX)
     assert "\n" not in str(e.value)
     assert not has_networks("no-such-survey")
+
+
+def test_what_cards_say_of_a_detectors_lists_is_used_for_that_detector_alone(
+    models: Characterisers, cutouts: Cutouts
+) -> None:
+    line = {"intercept": -1.0, "real": 0.0, "class": 0.0, "detector": 1.0, "log_ts": 0.5}
+    cards = {kind: dict(card) for kind, card in models.cards.items()}
+    cards["real"]["on_lists"] = {"unet": {"line": line}}
+    cards["position"]["on_lists"] = {"unet": {"radius_68": flat(3.0), "radius_95": flat(4.9)}}
+    known = Characterisers(models.networks, cards)
+    det_prob, ts = np.linspace(0.5, 0.99, 12), np.linspace(10.0, 90.0, 12)
+    plain = characterise_with(models, cutouts, SURVEY)
+    other = characterise_with(known, cutouts, SURVEY, listed=Listed("matched-filter", det_prob, ts))
+    assert np.array_equal(other.prob_real, plain.prob_real)
+    assert np.array_equal(other.conf_95_semimajor_deg, plain.conf_95_semimajor_deg)
+    # A row without a usable cut-out in between: what the detector said stays with its detection.
+    usable = np.arange(12) != 4
+    out = characterise_with(
+        known,
+        changed(cutouts, "counts", 4, np.nan),
+        SURVEY,
+        listed=Listed("unet", det_prob, ts),
+    )
+    expected = expit(-1.0 + np.log(det_prob / (1 - det_prob)) + 0.5 * np.log(ts))
+    assert out.prob_real[usable] == pytest.approx(expected[usable])
+    assert out.conf_95_semimajor_deg[usable] == pytest.approx(
+        2 * plain.conf_95_semimajor_deg[usable], rel=1e-4
+    )
+    for classes in (out.class_prob, out.class_prob_blind):
+        assert 1 - classes[usable, CLASSES.index("FAKE")] == pytest.approx(out.prob_real[usable])
+    assert np.isnan(out.prob_real[4])
