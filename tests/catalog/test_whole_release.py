@@ -50,7 +50,7 @@ def test_values_that_do_not_fit_are_refused(engine: Engine) -> None:
     narrow = Field("word", "t.word", "text", 9)
     for field, value, reason in (
         (narrow, 2, "column word is 9 wide, too narrow for 'Ångström'"),
-        (number, None, "column number: a value is missing"),
+        (number, None, "the rows are not as long as their columns say"),
     ):
         with engine.connect() as conn, pytest.raises(ReadError, match=reason):
             read(conn, [field], body, [value])

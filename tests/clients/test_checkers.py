@@ -17,11 +17,17 @@ def run(*command: str) -> str:
     return said.stdout + said.stderr
 
 
+WHERE = {
+    "fitsverify": "python -m scripts.fitsverify FOLDER compiles it",
+    "stilts": "Debian: apt install stilts",
+}
+
+
 def program(name: str) -> str:
     """Path of a program, or the test is skipped."""
     path = shutil.which(name)
     if path is None:
-        pytest.skip(f"{name} is not installed")
+        pytest.skip(f"{name} is not installed ({WHERE[name]})")
     return path
 
 
