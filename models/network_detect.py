@@ -21,12 +21,11 @@ from models.likelihood.background import BackgroundScales
 from models.likelihood.detect import (
     ANCHOR_PHOTONS,
     ANCHOR_REACH,
-    POPULATIONS,
     SETTLE_STEPS,
     Detections,
     near_cell,
 )
-from models.likelihood.evidence import weigh
+from models.likelihood.evidence import SourceTest
 from models.likelihood.mixture import Mixture
 from models.likelihood.optics import band_fractions, plane_exposures
 from models.likelihood.tile_model import TileSky
@@ -211,15 +210,15 @@ def characterised(
     exposures = plane_exposures(exposure, glon, glat)
     yields = (band_fractions(survey, survey.reference_index) * exposures).sum(axis=1)
     rough = photons[own].sum(axis=1) / yields
-    prior = POPULATIONS[survey.name]
-    weighed = weigh(near, points[own], null, sky.spread, exposures, survey, rough, prior)
+    test = SourceTest.of(near, points[own], null, sky.spread, exposures, survey)
+    flux = test.best_flux_cm2_s(rough)
     found = Detections(
         tile=np.full(len(glon), sky.tile),
         glon_deg=glon,
         glat_deg=glat,
-        ts=weighed.ts,
+        ts=test.ts(flux),
         det_prob=probability[own],
-        flux_cm2_s=weighed.flux_cm2_s,
+        flux_cm2_s=flux,
         background_sr=sky.background_at(background, glon, glat),
     )
     return found.select(np.argsort(-found.det_prob, kind="stable"))

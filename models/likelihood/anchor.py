@@ -59,14 +59,22 @@ def anchors(
     """
     table = pull(spread, tuple(ratio.tolist()))
     east, north = np.zeros(near.n), np.zeros(near.n)
+    active = np.arange(near.n)
     for _ in range(STEPS):
-        w = weights * table.density(near.plane, near.separation_deg(east, north))
+        w = weights * table.density(near.plane, near.separation_deg(east[active], north[active]))
         norm = np.maximum(near.total(w), 1e-300)
         new_east, new_north = near.total(w * near.east_deg) / norm, near.total(w * near.north_deg) / norm
-        step = np.hypot(new_east - east, new_north - north).max(initial=0.0)
-        east, north = new_east, new_north
-        if step < CLOSE_ENOUGH_DEG:
+        moving = np.hypot(new_east - east[active], new_north - north[active]) >= CLOSE_ENOUGH_DEG
+        east[active], north[active] = new_east, new_north
+        if not moving.any():
             break
+        if 2 * moving.sum() < len(active):  # the few that climb on do so without the others' photons
+            pairs = near.pairs_of(moving)
+            near, weights, active = (
+                near.subset(moving, pairs, near.radius_deg),
+                weights[pairs],
+                active[moving],
+            )
     return moved(vectors, east, north), np.hypot(east, north)
 
 

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from models.likelihood.anchor import STRAY_DEG, anchors, distinct, distinct_from
 from models.likelihood.background import BackgroundScales, Images
-from models.likelihood.evidence import POPULATIONS, Population, weigh
+from models.likelihood.evidence import POPULATIONS, Population, SourceTest, weigh
 from models.likelihood.matched_filter import peaks
 from models.likelihood.neighbourhood import moved
 from models.likelihood.optics import band_fractions, plane_exposures
@@ -247,7 +247,8 @@ def judge(sky: TileSky, found: Candidates, exposure: ExposureMaps, config: Detec
     exposures = plane_exposures(exposure, glon, glat)
     yields = (band_fractions(survey, survey.reference_index) * exposures).sum(axis=1)
     rough = photons[rows].sum(axis=1) / yields
-    weighed = weigh(near, extent, null, sky.spread, exposures, survey, rough, config.population)
+    test = SourceTest.of(near, extent, null, sky.spread, exposures, survey)
+    weighed = weigh(test, extent, sky.spread, rough, config.population)
     detections = Detections(
         tile=np.full(len(glon), sky.tile),
         glon_deg=glon,

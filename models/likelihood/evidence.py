@@ -6,6 +6,7 @@ the density of sources on the sky as prior (a Cox process; Hobson and McLachlan 
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,9 @@ FLUX_FACTORS = np.geomspace(0.25, 3.0, 12)
 PLACES = np.arange(-2, 3)  # in units of the position error
 
 
+CLIMB_STEPS = 30
+
+
 @dataclass(frozen=True, eq=False)
 class Weighed:
     """Results of `weigh`, arrays [n]: best test statistic for the survey's index, its flux, log posterior odds."""
@@ -70,64 +74,97 @@ class Weighed:
     log_odds: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class SourceTest:
+    """Sources at given places, each against none there, all else kept.
+
+    Attributes
+    ----------
+    near : Neighbourhoods
+    survey : Survey
+    yields : array [n, n_planes]
+        Exposures, cm2 s.
+    null : array [n_pairs]
+        Expected photons per sr without the source: background and neighbours.
+    signal : array [n_pairs]
+        Photons per sr of a source of one photon, over `null`.
+    counts : array [n_pairs]
+        Weighted by the trust in the background.
+    gain : array [n, n_planes]
+        Exposure, so weighted, and less what lies outside the neighbourhood.
+    """
+
+    near: Neighbourhoods
+    survey: Survey
+    yields: Floats
+    null: Floats
+    signal: Floats
+    counts: Floats
+    gain: Floats
+
+    @classmethod
+    def of(
+        cls,
+        near: Neighbourhoods,
+        extent: Ints,
+        null: Floats,
+        spread: PointSpread,
+        yields: Floats,
+        survey: Survey,
+    ) -> Self:
+        """Test of sources of widths `extent` [n]; the others as the attributes."""
+        psf = spread.density(near.plane, near.separation_deg(), extent[near.owner])
+        # background under the PSF: its mean there, weighted by the PSF, times the solid angle the PSF amounts to
+        mean_sr = near.plane_total(psf * null) / np.maximum(near.plane_total(psf), 1e-300)
+        trust = 1 / (1 + BACKGROUND_ERROR**2 * mean_sr * spread.solid_angle_sr)
+        inside = spread.containment(np.arange(yields.shape[1]), near.radius_deg, extent[:, None])
+        counts, gain = near.counts * near.per_pixel(trust), trust * yields * inside
+        return cls(near, survey, yields, null, psf / null, counts, gain)
+
+    def log_likelihood(self, index: float, flux_cm2_s: Floats) -> Floats:
+        """Log likelihood ratio for an index and fluxes [n], [n]."""
+        part = band_fractions(self.survey, index)
+        photons = part * self.yields * flux_cm2_s[:, None]
+        gained = self.near.total(self.counts * np.log1p(self.near.per_pixel(photons) * self.signal))
+        return gained - np.sum(part * self.gain, axis=1) * flux_cm2_s
+
+    def best_flux_cm2_s(self, start_cm2_s: Floats) -> Floats:
+        """Flux of the highest likelihood for the survey's index, climbed to from rough ones, [n]."""
+        part, flux = band_fractions(self.survey, self.survey.reference_index), start_cm2_s
+        expected = np.sum(part * self.gain, axis=1)
+        unit = self.near.per_pixel(part * self.yields) * self.signal
+        for _ in range(CLIMB_STEPS):
+            share = self.near.per_pixel(flux) * unit
+            flux = np.maximum(self.near.total(self.counts * share / (1 + share)) / expected, 1e-30)
+        return flux
+
+    def ts(self, flux_cm2_s: Floats) -> Floats:
+        """Test statistic of fluxes for the survey's index, [n]."""
+        return np.maximum(2 * self.log_likelihood(self.survey.reference_index, flux_cm2_s), 0)
+
+
 def weigh(
-    near: Neighbourhoods,
-    extent: Ints,
-    null: Floats,
-    spread: PointSpread,
-    yields: Floats,
-    survey: Survey,
-    start_flux_cm2_s: Floats,
-    population: Population,
+    test: SourceTest, extent: Ints, spread: PointSpread, start_flux_cm2_s: Floats, population: Population
 ) -> Weighed:
-    """Test a point source at each position against none.
+    """Posterior odds of a point source at each position against none.
 
     Parameters
     ----------
-    near : Neighbourhoods
+    test : SourceTest
     extent : array of int [n]
-        Widths of the sources.
-    null : array [n_pairs]
-        Expected photons per sr without the source: background and neighbours.
+        Widths of the sources, those of `test`.
     spread : PointSpread
-    yields : array [n, n_planes]
-        Exposures, cm2 s.
-    survey : Survey
     start_flux_cm2_s : array [n]
         Rough fluxes, about which the average over flux is taken.
     population : Population
     """
-    width = extent[near.owner]
-    psf = spread.density(near.plane, near.separation_deg(), width)
-    signal = psf / null
-    # background under the PSF: its mean there, weighted by the PSF, times the solid angle the PSF amounts to
-    mean_sr = near.plane_total(psf * null) / np.maximum(near.plane_total(psf), 1e-300)
-    trust = 1 / (1 + BACKGROUND_ERROR**2 * mean_sr * spread.solid_angle_sr)
-    counts = near.counts * near.per_pixel(trust)
-    inside = spread.containment(np.arange(yields.shape[1]), near.radius_deg, extent[:, None])
-    gain = trust * yields * inside
-
-    def log_likelihood(index: float, flux: Floats, ratio: Floats) -> Floats:
-        photons = band_fractions(survey, index) * yields * flux[:, None]
-        lost = np.sum(band_fractions(survey, index) * gain, axis=1) * flux
-        return near.total(counts * np.log1p(near.per_pixel(photons) * ratio)) - lost
-
-    def climb(index: float, flux: Floats) -> Floats:
-        expected = np.sum(band_fractions(survey, index) * gain, axis=1)
-        unit = near.per_pixel(band_fractions(survey, index) * yields) * signal
-        for _ in range(30):
-            share = near.per_pixel(flux) * unit
-            flux = np.maximum(near.total(counts * share / (1 + share)) / expected, 1e-30)
-        return flux
-
-    flux = climb(survey.reference_index, start_flux_cm2_s)
-    ts = 2 * log_likelihood(survey.reference_index, flux, signal)
-
+    near, survey, yields = test.near, test.survey, test.yields
+    flux = test.best_flux_cm2_s(start_flux_cm2_s)
     step = np.log(FLUX_FACTORS[1] / FLUX_FACTORS[0])
     terms, best, best_index, best_flux = [], np.full(near.n, -np.inf), np.zeros(near.n), flux.copy()
     for index, weight in zip(population.indices, population.weights, strict=True):
         for factor in FLUX_FACTORS:
-            value = log_likelihood(index, factor * flux, signal)
+            value = test.log_likelihood(index, factor * flux)
             density = population.slope * population.density_sr
             density = density * (factor * flux / population.flux_cm2_s) ** -population.slope
             terms.append(value + np.log(weight * step * density))
@@ -139,16 +176,16 @@ def weigh(
     # the place: average of the likelihood at the best flux and index over some position errors around
     photons = near.per_pixel(band_fractions(survey, best_index) * yields * best_flux[:, None])
     unit_sigma = spread.radius_deg(0.39).min()
-    expected = near.total(counts * photons * signal / (1 + photons * signal))
+    expected = near.total(test.counts * photons * test.signal / (1 + photons * test.signal))
     sigma = unit_sigma * 1.5 / np.sqrt(np.maximum(expected, 2.0))
-    around = []
+    width, around = extent[near.owner], []
     for i in PLACES:
         for j in PLACES:
             sep = near.separation_deg(i * sigma, j * sigma)
-            ratio = spread.density(near.plane, sep, width) / null
-            around.append(near.total(counts * np.log1p(photons * ratio)))
+            ratio = spread.density(near.plane, sep, width) / test.null
+            around.append(near.total(test.counts * np.log1p(photons * ratio)))
     centre = around[len(around) // 2]
     spread_of_place = np.logaddexp.reduce(np.array(around) - centre, axis=0)
     log_odds += spread_of_place + 2 * np.log(np.radians(sigma))
     log_odds += np.where(extent > 0, np.log(population.extended), 0.0)
-    return Weighed(np.maximum(ts, 0), flux, log_odds)
+    return Weighed(test.ts(flux), flux, log_odds)
