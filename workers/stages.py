@@ -71,12 +71,17 @@ def detect(engine: Engine, home: Path, item: LeasedItem) -> Write:
 
 
 def characterise_tiles(engine: Engine, home: Path, item: LeasedItem) -> Write:
-    """Measure the detections of the item's tiles, with all others of the sky as their neighbours."""
+    """Measure the sources of the item's tiles, with all others of the sky as their neighbours.
+
+    Sources are the detections that can be released: what is too improbable stays in the raw list as the detector
+    found it, and takes no photons from a neighbour.
+    """
     task = _task(engine, item.run_id)
     sky = stored_sky(cube_folder(home, task.content_sha256))
     survey = sky.cube.survey
     with engine.connect() as conn:
-        rows = store.read_detections(conn, item.run_id)
+        found = store.read_detections(conn, item.run_id)
+    rows = found[found["det_prob"] >= task.settings["threshold"]].reset_index(drop=True)
     detections = Detections(
         **{name: rows[name].to_numpy() for name in _PER_DETECTION},
         background_sr=np.array(rows["background_sr"].to_list(), float).reshape(-1, len(survey.planes)),

@@ -60,7 +60,7 @@ class DetectionConfig:
     model_separation_deg: tuple[float, ...] = (0.8, 0.5, 0.2)
     candidate_ts: float = 8.2
     separation_deg: float = 0.2
-    min_det_prob: float = 0.5
+    min_det_prob: float = 0.1
     far_ts: float = 20.0
     search_margin_deg: float = 1.2
     margin_deg: float = 0.5

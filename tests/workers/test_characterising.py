@@ -2,22 +2,26 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from catalog import ledger, store
 from models.characterise import characterise_networks, shipped
 from models.characterise.inference import shipped as loaded_networks
 from models.characterise.networks import Characteriser, CharacteriserConfig
 from models.cutouts import cut_tile
+from models.likelihood import Detections, Surroundings, measure
 from sky.ingest import IngestedSky, ingest
 from sky.observation import load_observation
+from sky.response import load_response
 from sky.tiles import TileGrid
 from tests.workers.synthetic import write_observation
 from workers.cubes import cube_folder
@@ -110,13 +114,39 @@ def finished(
     return run
 
 
+def probable(conn: Connection, run: int) -> pd.DataFrame:
+    """The detections that can be released."""
+    rows = store.read_detections(conn, run)
+    return rows[rows["det_prob"] >= 0.5].reset_index(drop=True)
+
+
+def test_what_is_too_improbable_is_kept_as_found_and_changes_no_source(
+    engine: Engine, database_url: str, sky: tuple[Path, IngestedSky]
+) -> None:
+    run = finished(engine, database_url, sky, {"class_network": None}, TILES)
+    with engine.connect() as conn:
+        found, rows = store.read_detections(conn, run), probable(conn, run)
+        measured = store.read_measurements(conn, run)
+    assert 0.1 <= found["det_prob"].min() < 0.5 and len(rows) < len(found)
+    assert measured["detection_id"].tolist() == rows["id"].tolist()
+    alone = Detections(
+        *(rows[f.name].to_numpy() for f in fields(Detections)[:-1]),
+        background_sr=np.array(rows["background_sr"].to_list()),
+    )
+    cube, exposure = sky[1].cube, sky[1].exposure
+    around = Surroundings.of(alone, np.arange(len(alone)), cube, exposure, load_response(sky[1].irfs))
+    expected = measure(around, exposure)
+    for name in ("glon_deg", "glat_deg", "flux_cm2_s", "signif_avg"):
+        np.testing.assert_allclose(measured[name], getattr(expected, name), rtol=1e-12, err_msg=name)
+
+
 @pytest.mark.usefixtures("untrained")
-def test_each_detection_gets_what_the_networks_say_of_it(
+def test_each_source_gets_what_the_networks_say_of_it(
     engine: Engine, database_url: str, sky: tuple[Path, IngestedSky]
 ) -> None:
     run = finished(engine, database_url, sky, network_settings(SURVEY), TILES)
     with engine.connect() as conn:
-        rows = store.read_detections(conn, run)
+        rows = probable(conn, run)
         query = "SELECT n.* FROM network_measurement n JOIN detection d ON d.id = n.detection_id"
         said = {row.detection_id: row for row in conn.execute(text(query))}
         classes = {
@@ -146,7 +176,7 @@ def test_a_run_without_networks_has_no_such_rows(
     run = finished(engine, database_url, sky, {"class_network": None}, TILES[:1])
     with engine.connect() as conn:
         assert len(store.read_measurements(conn, run)) > 0
-        assert conn.scalar(text("SELECT count(*) FROM extension")) == len(store.read_detections(conn, run))
+        assert conn.scalar(text("SELECT count(*) FROM extension")) == len(probable(conn, run))
         for table in ("network_measurement", "network_band_flux", "class_probability"):
             assert conn.scalar(text(f"SELECT count(*) FROM {table}")) == 0
 
