@@ -109,13 +109,12 @@ def measure(folder: Path) -> tuple[Steps, float]:
 
 def main(keep: Path | None) -> None:
     """Measure once and write the results; the release and its home stay in the folder `keep`, if there is one."""
-    load = os.getloadavg()[0]
+    load, where = os.getloadavg()[0], describe()
     if keep is not None:
         steps, peak_mib = measure(keep.absolute())
     else:
         with tempfile.TemporaryDirectory(prefix="asidcat-benchmark-") as folder:
             steps, peak_mib = measure(Path(folder))
-    where = describe()
     result = {
         "machine": where,
         "load_average_before": round(load, 1),

@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -30,6 +31,7 @@ GOALS = {
     "below 10 σ, associated": (80, 59),
 }
 GOAL_S = 180.0
+JSON = RESULTS / f"release-{SURVEY}.json"
 HEAD = f"""# A whole release of `{SURVEY}`: a sky of 4FGL-DR2's sources, from cube to published folder
 
 `asidcat simulate {SURVEY} --seed {SEED} --years --population 4fgl-dr2 --extended`, `asidcat reference add truth`,
@@ -79,30 +81,24 @@ def recovery(folder: Path) -> list[dict[str, object]]:
     return rows
 
 
-def markdown(result: dict[str, object], steps: Steps, before: Steps, peak_mib: float, rows: list) -> str:
+def markdown(result: dict[str, Any]) -> str:
     """The results for people."""
-    wall, cpu = sum(steps.wall_s.values()), sum(steps.cpu_s.values())
     lines = ["| 4FGL-DR2 | sources | recovered | % | goal | founding papers |", "|---|---|---|---|---|---|"]
-    for row in rows:
-        goal, founding = (
-            "" if row[k] is None else f"{row[k]} %" for k in ("goal_percent", "founding_percent")
-        )
-        met = (
-            ""
-            if row["goal_percent"] is None
-            else (" met" if row["percent"] >= row["goal_percent"] else " missed")
-        )
-        lines.append(
-            f"| {row['selection']} | {row['n']} | {row['recovered']} | {row['percent']} | {goal}{met} | {founding} |"
-        )
+    for row in result["recovery"]:
+        goal, founding = row["goal_percent"], row["founding_percent"]
+        name = row["selection"].replace("|", "\\|")
+        met = "" if goal is None else f"{goal} %, {'met' if row['percent'] >= goal else 'missed'}"
+        known = "" if founding is None else f"{founding} %"
+        lines.append(f"| {name} | {row['n']} | {row['recovered']} | {row['percent']} | {met} | {known} |")
+    total, before = result["steps"][-1], result["before"][-1]
     times = (
-        f"Run and release: {wall:.0f} s of wall time, {cpu:.0f} s of processor time, which is {cpu / 2:.0f} s on two"
-        f" free cores at best; the goal is {GOAL_S:.0f} s. Making the sky is not counted:"
-        f" {sum(before.wall_s.values()):.0f} s, {sum(before.cpu_s.values()):.0f} s of processor time."
+        f"Run and release: {total['wall_s']:.0f} s of wall time, {total['cpu_s']:.0f} s of processor time, which is"
+        f" {total['cpu_s'] / 2:.0f} s on two free cores at best; the goal is {GOAL_S:.0f} s. Making the sky is not"
+        f" counted: {before['wall_s']:.0f} s, {before['cpu_s']:.0f} s of processor time."
     )
     return "\n".join(
         [
-            HEAD + str(result["machine_lines"]),
+            HEAD + machine_lines(result["machine"], result["load_average_before"]),
             "",
             "Matched one to one within 0.3 degrees; the founding papers' figures are on real data.",
             "",
@@ -110,19 +106,18 @@ def markdown(result: dict[str, object], steps: Steps, before: Steps, peak_mib: f
             "",
             times,
             "",
-            table(steps.rows(), peak_mib),
+            table(result["steps"], result["peak_memory_mib"]),
         ]
     )
 
 
 def main(keep: Path | None) -> None:
     """Measure once and write the results; sky, release and home stay in the folder `keep`, if there is one."""
-    load = os.getloadavg()[0]
+    load, where = os.getloadavg()[0], describe()
     with tempfile.TemporaryDirectory(prefix="asidcat-benchmark-") as temporary:
         folder = Path(temporary) if keep is None else keep.absolute()
         before, steps, peak_mib = measure(folder)
         rows = recovery(folder)
-    where = describe()
     result = {
         "machine": where,
         "load_average_before": round(load, 1),
@@ -133,14 +128,22 @@ def main(keep: Path | None) -> None:
         "recovery": rows,
     }
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "release-lat-6band.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    lines = {"machine_lines": machine_lines(where, load)}
-    text = markdown(lines, steps, before, peak_mib, rows)
-    (RESULTS / "release-lat-6band.md").write_text(text)
+    JSON.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    write_again()
+
+
+def write_again() -> None:
+    """The results for people from the numbers that are there."""
+    text = markdown(json.loads(JSON.read_text()))
+    JSON.with_suffix(".md").write_text(text)
     print(text)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=Path, help="empty folder for the sky, the release and their home")
-    main(parser.parse_args().keep)
+    parser.add_argument(
+        "--text", action="store_true", help="measure nothing, write the text of the last numbers"
+    )
+    arguments = parser.parse_args()
+    write_again() if arguments.text else main(arguments.keep)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-WATCH_S = 2.0
+WATCH_S = 3.0  # a look costs a tenth of a second of processor time
 
 
 def serving(home: Path) -> list[psutil.Process]:
