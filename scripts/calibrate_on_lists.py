@@ -37,7 +37,7 @@ Mask = NDArray[np.bool_]
 
 # Each with its own sources and emission; the physical flux law has as many faint sources as the real sky.
 SKIES = {"lat-10gev": ("B1:physical:1", "random:physical:2"), "lat-6band": ("B1:physical:1",)}
-STEPS = {"lat-10gev": 2, "lat-6band": 6}
+STEPS = {"lat-10gev": 2, "lat-6band": 8}
 STRONG_SIGMA = 5.0
 FITTED = ("real", "class", "position")
 # The operating threshold is the highest that loses no more of the sources above 5 sigma.
