@@ -20,7 +20,7 @@ SIGNIF_EDGES = np.array([0, 4, 5, 7, 10, 15, 25, np.inf])
 LEVELS = {0.95: (1.0, BLUE), 0.68: (np.sqrt(np.log(1 - 0.68) / np.log(1 - 0.95)), VERMILLION)}
 CAPTION = """
 Separation of {n} sources from the known place (better than {known:g} degrees) of the active galaxy or pulsar that
-{catalog} associates with their counterpart within 0.5 degrees, over the release's own 95 % error in that direction.
+{catalog} has for their counterpart within 0.5 degrees, over the release's own 95 % error in that direction.
 Left: distribution; dashed: Rayleigh, as Gaussian errors of the right size give; {beyond} pairs lie beyond the panel.
 Right: fraction inside the 95 % and the 68 % ellipse against significance, 68 % Wilson intervals, small figures the
 number in the bin. Wrong associations, a per cent or two, lie outside whatever the ellipse.

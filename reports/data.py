@@ -39,8 +39,8 @@ class ReportData:
         One row a reference source: id, catalog (its label), columns of `catalog.tables.ReferenceSource`;
         variability_index; signif_above: significance above the survey's lowest energy, where the catalogue
         tells; peak_met_s: when a variable source was brightest; counterpart_ra_deg, counterpart_dec_deg,
-        unc_counterpart_deg: place of the associated object, where the catalogue tells; true_npred,
-        true_flux_cm2_s: of a simulated source, NaN for others.
+        unc_counterpart_deg: place of the associated object, where the catalogue tells (of a simulated source: its
+        own); true_npred, true_flux_cm2_s: of a simulated source, NaN for others.
     associations : DataFrame
         One row a candidate: detection_id, reference_source_id, catalog, sep_deg, prob, matched_03,
         matched_05.
@@ -90,6 +90,14 @@ class ReportData:
     def truths(self) -> list[str]:
         """Labels of the truths of simulated skies among the references."""
         return list(self.catalogs.loc[self.catalogs["truth"], "label"])
+
+    @property
+    def placed(self) -> list[str]:
+        """Labels of those that know where their objects really are: the truth alone on a simulated sky.
+
+        There the places of other catalogues' counterparts are not where the photons come from.
+        """
+        return self.truths or self.published
 
     def of_catalog(self, label: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Reference sources and associations of one reference catalogue."""
@@ -163,7 +171,11 @@ def _references(conn: sa.Connection, catalog_ids: list[int], survey: Survey) -> 
     found = queries.frame(conn, queries.references(catalog_ids, survey.flux_column))
     bands = found.pop("true_npred_band")
     found["true_npred"] = np.array([np.nan if b is None else float(np.sum(b)) for b in bands], dtype=float)
-    found.loc[found["true_npred"].isna(), "true_flux_cm2_s"] = np.nan
+    true = found["true_npred"].notna()
+    found.loc[~true, "true_flux_cm2_s"] = np.nan
+    for axis in ("ra_deg", "dec_deg"):
+        found.loc[true, f"counterpart_{axis}"] = found.loc[true, axis]
+    found.loc[true, "unc_counterpart_deg"] = 0.0
     return found
 
 

@@ -40,6 +40,7 @@ def headlines(data: ReportData) -> list[Headline]:
         purity = overall(*data.of_catalog(truth), data.sources)
         detail = f"{purity.k:,} of {purity.n:,} within 0.3° of a simulated source, one to one"
         found.append(Headline(_percent(purity), f"are true ({truth})", detail))
+        found += _known_places(truth, *data.of_catalog(truth), data)
     for catalog in data.published:
         references, associations = data.of_catalog(catalog)
         part = Fraction.of(recovered(references, associations, 0.3))
@@ -51,7 +52,8 @@ def headlines(data: ReportData) -> list[Headline]:
             emin_gev = data.survey.bands[0].emin_gev
             detail += f"; {_percent(seen)} of the {seen.n:,} above {CLEAR_SIGMA} σ over {emin_gev:g} GeV"
         found.append(Headline(_percent(part), f"of {catalog} recovered", detail))
-        found += _known_places(catalog, references, associations, data)
+        if catalog in data.placed:
+            found += _known_places(catalog, references, associations, data)
         pairs = matched_pairs(references[~references["extended"]], associations, data.sources, "matched_03")
         x = normalised_separation(pairs)
         if np.isfinite(x).any():
@@ -75,7 +77,7 @@ def _known_places(
     if pairs.empty:
         return []
     inside = Fraction.of(pairs["over_r95"] <= 1)
-    detail = f"of {inside.n:,} galaxies and pulsars that {catalog} associates; 95 % expected"
+    detail = f"of {inside.n:,} galaxies and pulsars with places in {catalog}; 95 % expected"
     return [Headline(_percent(inside), "of known places within r95", detail)]
 
 

@@ -73,7 +73,7 @@ def figures(
         energies, field = picture_energies(data.survey), Field(counts, data.sources)
         shown += [misses_figure(name, rows, field, energies) for name, rows in misses.items()]
     shown.append(separation_figure(data.references, data.associations, data.sources))
-    shown += [counterpart_figure(catalog, *of[catalog], data.sources) for catalog in data.published]
+    shown += [counterpart_figure(catalog, *of[catalog], data.sources) for catalog in data.placed]
     shown += [flux_figure(catalog, *of[catalog], data.sources, flux_range_gev) for catalog in data.published]
     shown += [simulated_figure(truth, *of[truth], data.sources, flux_range_gev) for truth in data.truths]
     shown += [class_figure(catalog, *of[catalog], data.classes) for catalog in data.catalogs["label"]]

@@ -1,11 +1,14 @@
 """What only known truths tell: known places of counterparts, simulated sources, listed classes."""
 
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from reports.classes import class_figure, class_table
 from reports.counterparts import counterpart_figure, counterpart_pairs
+from reports.data import ReportData
 from reports.met import interval_text, year_of
 from reports.separation import rayleigh_cdf
 from reports.simulated import overall, simulated_figure, truth_tables
@@ -85,6 +88,17 @@ def test_classes_are_counted_by_the_group_that_is_listed(references, association
     assert blind.loc["bll", "fsrq"] == 1
     assert class_figure("CAT", references, associations, classes) is not None
     assert class_figure("CAT", references, associations, classes.iloc[:0]) is None
+
+
+def test_on_a_simulated_sky_only_the_truth_knows_the_places():
+    def placed(*truth: bool) -> list[str]:
+        catalogs = pd.DataFrame({"label": ["4FGL-DR2", "mine"][: len(truth)], "truth": truth})
+        nothing = dict.fromkeys(field.name for field in fields(ReportData))
+        return ReportData(**nothing | {"catalogs": catalogs}).placed
+
+    assert placed(False, True) == ["mine"]
+    assert placed(False, False) == ["4FGL-DR2", "mine"]
+    assert placed() == []
 
 
 def test_mission_time_as_dates():
