@@ -129,7 +129,8 @@ def measure(around: Surroundings, exposure: ExposureMaps) -> Measurements:
     glon, glat = lon_lat(moved(start, place.east_deg, place.north_deg))
     npred = bands.flux_cm2_s * profile.per_band(exposures)
     brighter_deg = nearest_brighter(around.detections)[around.order]
-    r68, r95 = with_systematics(place.r68_deg, 68), with_systematics(place.r95_deg, 95)
+    r68 = with_systematics(place.r68_deg, 68, survey.name)
+    r95 = with_systematics(place.r95_deg, 95, survey.name)
     return Measurements(
         glon_deg=glon,
         glat_deg=glat,

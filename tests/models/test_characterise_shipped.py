@@ -9,9 +9,12 @@ import torch
 from models.characterise import Characterisation, characterise_networks, has_networks
 from models.characterise.calibration import area_under_roc, half_width
 from models.characterise.inference import shipped
+from models.characterise.on_lists import JUDGEMENTS
 from models.characterise.shipped import NEEDED, shipped_path
 from models.cutouts import CLASSES, Cutouts, CutoutStream, CutoutTruth
+from models.detectors import default_detector
 from sky.frames import separation_deg
+from sky.readers.files import file_sha256
 from sky.survey import get_survey
 from tests.models.known_cutouts import known_cutouts
 
@@ -106,3 +109,16 @@ def test_blind_probabilities_agree_with_the_told_ones_on_average(
     out = characterise_networks(stream[0], get_survey("lat-10gev"))
     assert np.abs(out.class_prob.mean(0) - out.class_prob_blind.mean(0)).max() < 0.08
     assert np.abs(out.class_prob - out.class_prob_blind).max() > 0.05
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_is_said_of_lists_was_fitted_to_the_weights_that_are_shipped(name: str) -> None:
+    cards = shipped(name).cards
+    for kind in ("real", "position"):
+        entry = cards[kind]["on_lists"][default_detector(name)]
+        for fitted, sha256 in entry["weights_sha256"].items():
+            assert sha256 == file_sha256(shipped_path(fitted, name))
+        assert all(not sky.startswith(("B2", "4fgl")) for sky in entry["skies"])
+    lists = cards["real"]["on_lists"][default_detector(name)]
+    assert min(lists["line"][judgement] for judgement in JUDGEMENTS) >= 0
+    assert 0 < lists["operating_threshold"] < 1

@@ -188,9 +188,11 @@ def test_every_flag_has_a_meaning():
     assert all(text.endswith(".") for text in flag_meanings().values())
 
 
-def test_systematic_errors_of_places_are_those_of_4fgl():
+def test_systematic_errors_of_places_above_10_gev_are_those_of_4fgl():
     """Factor 1.06, and 0.0068 deg on the 95 % radius in quadrature: ERPOSFAC and ERPOSABS of gll_psc_v27."""
     r95 = np.array([0.0, 0.01, 0.1])
-    assert with_systematics(r95, 95) == pytest.approx([0.0068, np.hypot(0.0106, 0.0068), 0.10622], rel=1e-4)
+    assert with_systematics(r95, 95, "lat-10gev") == pytest.approx(
+        [0.0068, np.hypot(0.0106, 0.0068), 0.10622], rel=1e-4
+    )
     # The same floor at the other level, as wide as a Gaussian says.
-    assert with_systematics(np.zeros(1), 68)[0] == pytest.approx(0.0068 / 1.6215, rel=1e-3)
+    assert with_systematics(np.zeros(1), 68, "lat-6band")[0] == pytest.approx(0.0068 / 1.6215, rel=1e-3)
