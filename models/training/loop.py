@@ -29,7 +29,12 @@ SKIES_A_START = 100_000
 
 
 def train(
-    config: TrainConfig, network: NetworkConfig, folder: Path, report: Report, command: str = ""
+    config: TrainConfig,
+    network: NetworkConfig,
+    folder: Path,
+    report: Report,
+    command: str = "",
+    start: Path | None = None,
 ) -> Path:
     """Train a network, or go on with the training a folder holds.
 
@@ -43,6 +48,8 @@ def train(
         Takes lines of progress.
     command : str
         For the model card.
+    start : Path, optional
+        Weights to begin with; a folder that holds a training goes on with its own.
 
     Returns
     -------
@@ -53,16 +60,21 @@ def train(
     ------
     TrainingError
         If the folder holds a training of another network, or there is no such device.
+    NetworkError
+        If `start` is no weights.
     """
     if config.device.startswith("cuda") and not torch.cuda.is_available():
         raise TrainingError("no GPU here for device 'cuda'")
     survey = get_survey(network.survey)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
-    state = TrainState.at(checkpoint, network, config)
+    state = TrainState.at(checkpoint, network, config, start)
     progress = state.progress
     report(f"{state.model.n_parameters:,} parameters, step {progress.step} of {config.steps}")
     validation = Validation.drawn(survey, config.seed, config.validation_skies, config.validation_tiles)
+    if state.parent and "score" not in state.parent:
+        state.parent.update(score=validation.run(state.model)["score"])
+        report("begun with weights of {tiles} tiles: score {score:.4f}".format(**state.parent))
     weights = folder / f"localise-{network.survey}-{network.normalisation}.safetensors"
     batches = _batches(network, config, progress)
     forward = cast(nn.Module, torch.compile(state.model)) if config.device != "cpu" else state.model
@@ -143,6 +155,7 @@ def model_card(
         "step": progress.step,
         "tiles": progress.step * config.batch_tiles,
         "hours": round(progress.seconds / 3600, 3),
+        "parent": state.parent,
         "data": "synthetic skies: B1 and its random family, founding and physical flux laws, a quarter "
         "of the skies without faint sources; random centres and orientations; B2 (p6v11) held out",
         "command": command,

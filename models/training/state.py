@@ -1,10 +1,11 @@
 """All that a training must keep to go on after an interruption."""
 
+import hashlib
 import pickle
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,8 +13,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from models.unet import NetworkConfig, UNet
+from models.weights import load_weights
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
+
+# Starts that one training may have; one that goes on from another's weights sees skies after all of them.
+STARTS_A_TRAINING = 1000
 
 
 class TrainingError(ValueError):
@@ -76,32 +81,41 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class TrainState:
-    """A network in training."""
+    """A network in training; `parent` says which weights it began with, empty if with none."""
 
     network: NetworkConfig
     model: UNet
     average: AveragedModel
     optimiser: torch.optim.Optimizer
     progress: Progress
+    parent: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def at(cls, checkpoint: Path, network: NetworkConfig, config: TrainConfig) -> "TrainState":
-        """From a checkpoint, or new where there is none.
+    def at(
+        cls, checkpoint: Path, network: NetworkConfig, config: TrainConfig, start: Path | None = None
+    ) -> "TrainState":
+        """From a checkpoint; where there is none, from the weights `start`, or new.
 
         Raises
         ------
         TrainingError
-            If the file is no checkpoint, or one of another network.
+            If one of the files is of another network, or the first no checkpoint.
+        NetworkError
+            If the second is no weights.
         """
         torch.manual_seed(config.seed)
         device = torch.device(config.device)
         model = UNet(network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        progress, parent = Progress(), {}
+        if start and not checkpoint.exists():
+            parent = descent(model, start)
+            progress.stream = STARTS_A_TRAINING * parent["generation"]
         average = AveragedModel(model, multi_avg_fn=running_average(config.ema_decay), use_buffers=True)
         optimiser = torch.optim.AdamW(
             model.parameters(), config.learning_rate, weight_decay=config.weight_decay
         )
         if not checkpoint.exists():
-            return cls(network, model, average, optimiser, Progress())
+            return cls(network, model, average, optimiser, progress, parent)
         try:
             stored = torch.load(checkpoint, weights_only=True, map_location=device)
             of = NetworkConfig.from_dict(stored["network"])
@@ -112,7 +126,8 @@ class TrainState:
         model.load_state_dict(stored["model"])
         average.load_state_dict(stored["average"])
         optimiser.load_state_dict(stored["optimiser"])
-        return cls(network, model, average, optimiser, Progress(**stored["progress"]))
+        progress, parent = Progress(**stored["progress"]), stored.get("parent", {})
+        return cls(network, model, average, optimiser, progress, parent)
 
     @property
     def smooth(self) -> UNet:
@@ -127,6 +142,7 @@ class TrainState:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": asdict(self.progress),
+            "parent": self.parent,
         }
         part = checkpoint.with_suffix(".part")
         torch.save(state, part)
@@ -140,6 +156,33 @@ class TrainState:
         self.optimiser.step()
         self.average.update_parameters(self.model)
         self.progress.step += 1
+
+
+def descent(model: UNet, start: Path) -> dict[str, Any]:
+    """Give a model the numbers of weights to go on from; what its own card says of them.
+
+    Returns
+    -------
+    dict
+        `sha256` and `tiles` of the weights, `generation` of the training that goes on: 1 after one that
+        began anew.
+
+    Raises
+    ------
+    TrainingError
+        If the weights are of another network.
+    NetworkError
+        If they are none.
+    """
+    weights, card = load_weights(start)
+    if weights.config != model.config:
+        raise TrainingError(f"{start}: weights of another network")
+    model.load_state_dict(weights.state_dict())
+    return {
+        "sha256": hashlib.sha256(start.read_bytes()).hexdigest(),
+        "tiles": card.get("tiles"),
+        "generation": card.get("parent", {}).get("generation", 0) + 1,
+    }
 
 
 def running_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import math
 import signal
@@ -129,6 +130,43 @@ def test_a_folder_of_another_network_is_refused(tmp_path: Path) -> None:
     loop.train(quick(steps=1), SMALL, tmp_path, str)
     with pytest.raises(loop.TrainingError, match="another network"):
         loop.train(quick(), NetworkConfig("lat-10gev", "patch-max", (8, 8, 8, 8)), tmp_path, str)
+
+
+@pytest.mark.usefixtures("small_skies")
+def test_a_training_goes_on_from_weights_on_skies_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_skies: list[int] = []
+    drawn = loop.TileStream.__init__
+
+    def note(self: loop.TileStream, *a: object, **k: object) -> None:
+        if k.get("first_sky") is not None:
+            first_skies.append(k["first_sky"])  # type: ignore[arg-type]
+        drawn(self, *a, **k)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop.TileStream, "__init__", note)
+    parent = loop.train(quick(), SMALL, tmp_path / "parent", str)
+    before, parents_card = load_weights(parent)
+    still = quick(steps=2, learning_rate=1e-9, weight_decay=0.0)
+    child = loop.train(still, SMALL, tmp_path / "child", str, start=parent)
+    after, card = load_weights(child)
+    assert parents_card["parent"] == {}
+    assert card["parent"]["sha256"] == hashlib.sha256(parent.read_bytes()).hexdigest()
+    assert card["parent"]["tiles"] == parents_card["tiles"]
+    assert card["parent"]["generation"] == 1
+    assert "score" in card["parent"]
+    for old, new in zip(before.parameters(), after.parameters(), strict=True):
+        torch.testing.assert_close(old, new, rtol=0, atol=1e-6)
+    # A folder goes on with its own, and says still where that came from.
+    again = loop.train(quick(steps=4), SMALL, tmp_path / "child", str)
+    assert load_weights(again)[1]["parent"] == card["parent"]
+    grandchild = loop.train(still, SMALL, tmp_path / "grandchild", str, start=again)
+    assert load_weights(grandchild)[1]["parent"]["generation"] == 2
+    assert first_skies == sorted(set(first_skies))
+    with pytest.raises(loop.TrainingError, match="weights of another network"):
+        loop.train(still, NetworkConfig("lat-10gev", "patch-max", (8, 8, 8, 8)), tmp_path, str, start=parent)
+    with pytest.raises(NetworkError, match="not the weights"):
+        loop.train(still, SMALL, tmp_path / "none", str, start=tmp_path / "none.safetensors")
 
 
 def test_training_learns(batch: TileBatch) -> None:

@@ -29,10 +29,10 @@ def test_unknown_surveys_and_devices_are_one_line(tmp_path: Path, monkeypatch: p
 
 
 def test_the_command_trains_what_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[loop.TrainConfig, NetworkConfig, Path, str]] = []
+    told: list[tuple[loop.TrainConfig, NetworkConfig, Path, str, Path | None]] = []
 
-    def note(config, network, folder, _report, command):
-        told.append((config, network, folder, command))
+    def note(config, network, folder, _report, command, start):
+        told.append((config, network, folder, command, start))
         return folder / "w.safetensors"
 
     monkeypatch.setattr(loop, "train", note)
@@ -40,9 +40,18 @@ def test_the_command_trains_what_it_is_told(tmp_path: Path, monkeypatch: pytest.
     result = call("localise", "--survey", "lat-6band", "-o", str(tmp_path), "--steps", "7", "--seed", "3")
     assert result.exit_code == 0
     assert result.stdout.strip().endswith("w.safetensors")
-    config, network, folder, command = told[0]
+    config, network, folder, command, start = told[0]
     assert (config.steps, config.seed, network.survey, folder) == (7, 3, "lat-6band", tmp_path)
     assert command == "asidcat train localise --steps 7"
+    assert start is None
+    old = str(tmp_path / "old.safetensors")
+    monkeypatch.setattr(
+        sys, "argv", ["asidcat", "train", "localise", "--from", old, "--learning-rate", "0.001"]
+    )
+    call("localise", "--survey", "lat-6band", "-o", str(tmp_path), "--from", old, "--learning-rate", "0.001")
+    config, _, _, command, start = told[1]
+    assert (config.learning_rate, start) == (0.001, Path(old))
+    assert command == "asidcat train localise --from WEIGHTS --learning-rate 0.001"
 
 
 def test_the_command_trains_the_characterising_networks(

@@ -27,6 +27,10 @@ Steps = Annotated[int, typer.Option(min=1, help="localise: batches of 16 tiles."
 Minutes = Annotated[
     float, typer.Option(min=0.1, help="localise: stop after this long, resumed time included.")
 ]
+From = Annotated[
+    Path | None, typer.Option("--from", help="localise: weights to begin with, instead of none.")
+]
+Rate = Annotated[float, typer.Option(min=1e-6, help="localise: the highest learning rate.")]
 Every = Annotated[int, typer.Option(min=1, help="localise: steps from one validation to the next.")]
 Patience = Annotated[int, typer.Option(min=1, help="Validations without a better score before it stops.")]
 Processes = Annotated[int, typer.Option(min=0, help="localise: processes that make skies.")]
@@ -47,6 +51,8 @@ def train(
     normalisation: Normalisation = "likelihood",
     steps: Steps = 2400,
     minutes: Minutes = 240.0,
+    start: From = None,
+    learning_rate: Rate = 3e-3,
     validate_every: Every = 300,
     patience: Patience = 6,
     processes: Processes = 1,
@@ -64,7 +70,8 @@ def train(
 
     torch.set_num_threads(threads)
     # The card is public; where its maker keeps files is not.
-    command = shlex.join(["asidcat", *("DIR" if word == str(output) else word for word in sys.argv[1:])])
+    private = {str(output): "DIR", str(start): "WEIGHTS"}
+    command = shlex.join(["asidcat", *(private.get(word, word) for word in sys.argv[1:])])
 
     def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -79,11 +86,12 @@ def train(
             steps=steps,
             workers=processes,
             minutes=minutes,
+            learning_rate=learning_rate,
             validate_every=validate_every,
             patience=patience,
             device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
         )
-        print(train_network(config, NetworkConfig(survey, normalisation), output, report, command))
+        print(train_network(config, NetworkConfig(survey, normalisation), output, report, command, start))
         return
 
     from models.training.characterise import FitConfig
