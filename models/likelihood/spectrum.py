@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.likelihood.local_fit import LocalSky
+from models.likelihood.neighbourhood import Neighbourhoods
 from models.likelihood.optics import band_fractions
 from sky.survey import Survey
 
@@ -17,6 +18,7 @@ SEARCH_STEPS = 12
 INDEX_RANGE = (0.5, 6.0)
 MOVE_RANGE = (-0.7, 0.7)  # of ln flux and index in one step
 UPPER_LIMIT_TS = 1.0
+LEAST_CURVATURE = 1e-3  # of that of a source without background
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +79,14 @@ class BandProfile:
             photons = flux[:, self.band_of] * self.exposures
             signal = sky.spread_photons(photons, self.psf)
             self.level = sky.levels(signal, self.level)
-            ratio = sky.spread_photons(self.exposures, self.psf) / sky.expected(signal, self.level)
+            expected = sky.expected(signal, self.level)
+            ratio, back = sky.spread_photons(self.exposures, self.psf) / expected, sky.background / expected
             first = self.per_band(near.plane_total(near.counts * ratio))
             if step < FLUX_STEPS // 4:
-                flux = flux * first / reach
+                flux = np.maximum(flux * first / reach, 0.001 / reach)
                 continue
-            bend = self.per_band(near.plane_total(near.counts * ratio**2))
-            move = (first - reach) / np.maximum(bend, 1e-3 * reach**2)
+            bend = self.per_band(_profiled(near, ratio, back))
+            move = (first - reach) / np.maximum(bend, LEAST_CURVATURE * reach / flux)
             flux = np.maximum(flux + np.clip(move, -0.7 * flux, 2 * flux + 1 / reach), 0.001 / reach)
         return flux
 
@@ -177,6 +180,17 @@ def fit_power_law(
     )
 
 
+def _profiled(near: Neighbourhoods, share: Floats, back: Floats) -> Floats:
+    """Curvature of the likelihood in a source's photons, the background's level following them, [n, n_planes].
+
+    Without the second term the steps towards the best flux are too short by far where the PSF is as wide as the
+    neighbourhood, so that source and background are hard to tell apart.
+    """
+    mixed = near.plane_total(near.counts * share * back)
+    own = near.plane_total(near.counts * share**2)
+    return own - mixed**2 / np.maximum(near.plane_total(near.counts * back**2), 1e-12)
+
+
 class _PowerLaw:
     """Log-likelihood of power laws with its gradient and curvature in (ln flux, index), levels profiled out."""
 
@@ -197,9 +211,7 @@ class _PowerLaw:
         expected = sky.expected(signal, self.level)
         share, back = signal / expected, sky.background / expected
         first = near.plane_total(near.counts * share) - photons * sky.contained
-        mixed = near.plane_total(near.counts * share * back)
-        bend = near.plane_total(near.counts * share**2)
-        bend -= mixed**2 / np.maximum(near.plane_total(near.counts * back**2), 1e-12)
+        bend = _profiled(near, share, back)
         # a plane's photons change with ln flux by themselves, with the index by photons * tilt
         step = 0.01
         low, high = band_fractions(survey, index - step), band_fractions(survey, index + step)
