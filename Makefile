@@ -38,7 +38,7 @@ release: install ## a catalogue release of the real LAT sky above 10 GeV
 	"$(BIN)/python" -m scripts.release_lat_10gev --version "$(VERSION)" --output "$(RELEASE_DIR)"
 
 test: install-test ## the tests, in random order, on two processes; TESTS='tests/sky' for a part
-	"$(BIN)/python" -m pytest -n 2 $(TESTS)
+	"$(BIN)/python" -m pytest -n 2 --dist worksteal $(TESTS)
 
 $(VENV)-clients/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv "$(VENV)-clients"
