@@ -79,14 +79,19 @@ def locked(home: Path) -> bool:
     return False
 
 
-def assert_nothing_left(home: Path, folder: str, within_s: float = 120.0) -> None:
+def assert_down(home: Path, folder: str) -> None:
+    """No socket folder, no address: at once, for whoever closed the services has waited for it."""
+    assert not Path(folder).exists()
+    assert protocol.read_address(home) is None
+
+
+def assert_nothing_left(home: Path, folder: str) -> None:
     """No process, no socket folder, no lock."""
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + 120
     while (left := processes_of(home, folder) or locked(home)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left
-    assert not Path(folder).exists()
-    assert protocol.read_address(home) is None
+    assert_down(home, folder)
 
 
 def query(url: str, statement: str) -> object:
@@ -109,6 +114,7 @@ def test_deep_folder_with_spaces_that_only_its_owner_may_enter(tmp_path: Path) -
         folder = protocol.read_address(home).folder
         assert_both_answer(local.urls)
         assert local.alive()
+    assert_down(home, folder)
     assert_nothing_left(home, folder)
 
 
@@ -199,6 +205,7 @@ def test_killed_supervisor_is_recovered_from(home: Path) -> None:
         assert not Path(address.folder).exists()
         folder = protocol.read_address(home).folder
         assert_both_answer(second.urls)
+    assert_down(home, folder)
     assert_nothing_left(home, folder)
 
 
