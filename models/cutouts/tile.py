@@ -6,7 +6,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from models.cutouts.crop import centre_pixels, cutout_width_deg, fits, windows
+from models.cutouts.counting import window_counts
+from models.cutouts.crop import centre_pixels, cutout_width_deg, fits
 from models.cutouts.cutout import SIZE_PX, YEARLY_SIZE_PX, Cutouts
 from models.likelihood.optics import plane_exposures
 from sky.counts import CountsCube
@@ -14,6 +15,7 @@ from sky.exposure import ExposureMaps
 from sky.tiles import TileGrid
 
 Array = NDArray[np.float64]
+RIM_PX = (SIZE_PX - YEARLY_SIZE_PX) // 2
 
 
 def cut_tile(
@@ -51,20 +53,18 @@ def cut_tile(
     sides = [grid.npix(b) for b in range(len(survey.bands))]
     x, y = grid.sky_to_pixel(tile, int(np.argmax(sides)), glon, glat)
     pixel, offset_px = centre_pixels(sides, x, y)
-    images = [torch.from_numpy(image).float() for image in grid.images(cube, tile, seed)]
-    only = torch.zeros(len(glon), dtype=torch.long)
-
-    def cut(band: int, of_band: Tensor, size: int) -> Tensor:
-        return windows(of_band[None], only, pixel[:, band], size)
-
-    counts = torch.cat([cut(b, image.sum(1), SIZE_PX) for b, image in enumerate(images)], 1)
+    bands = [
+        window_counts(cube, grid, tile, seed, b, pixel[:, b].numpy()).astype(np.float32)
+        for b in range(len(sides))
+    ]
     yearly = None
     if cube.n_slices > 1:
-        yearly = torch.stack([cut(b, image.sum(0), YEARLY_SIZE_PX) for b, image in enumerate(images)], 1)
+        middle = slice(RIM_PX, RIM_PX + YEARLY_SIZE_PX)
+        yearly = torch.from_numpy(np.stack([b[..., middle, middle].sum(1) for b in bands], 1))
     exposures = plane_exposures(exposure, glon, glat)
     exposed = _exposed(exposure, grid, tile, pixel) & np.isfinite(exposures).all(1)
     return Cutouts(
-        counts=counts,
+        counts=torch.from_numpy(np.concatenate([b.sum(2) for b in bands], 1)),
         yearly=yearly,
         offset_px=offset_px,
         exposure_cm2_s=torch.from_numpy(np.nan_to_num(exposures).astype(np.float32)),
@@ -78,12 +78,14 @@ def _exposed(exposure: ExposureMaps, grid: TileGrid, tile: int, pixel: Tensor) -
     """Whether all planes have exposure at all pixels of each cut-out, [n]."""
     step = np.arange(SIZE_PX) - SIZE_PX // 2
     exposed = np.ones(len(pixel), bool)
-    for plane, (band, _) in enumerate(exposure.survey.planes):
+    for band in range(len(exposure.survey.bands)):
         column, row = pixel[:, band].numpy().T
         x, y = np.broadcast_arrays(column[:, None, None] + step, row[:, None, None] + step[:, None])
         lon, lat = grid.pixel_to_sky(tile, band, x, y)
         # The map's own pixels, not an interpolation: one without exposure must not hide among its neighbours.
         nearest = hp.ang2pix(1 << exposure.order, lon, lat, nest=True, lonlat=True)
-        # The comparison is false for what is not a number.
-        exposed &= (exposure.map(plane)[nearest] > 0).all((1, 2))
+        for event_type in exposure.survey.event_types:
+            plane = exposure.survey.planes.index((band, event_type))
+            # The comparison is false for what is not a number.
+            exposed &= (exposure.map(plane)[nearest] > 0).all((1, 2))
     return exposed

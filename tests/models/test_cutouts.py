@@ -7,6 +7,7 @@ import torch
 from scipy import stats
 
 from models.cutouts import FAKE, SIZE_PX, CutoutStream, cut_tile
+from models.cutouts.counting import window_counts
 from models.cutouts.crop import centre_pixels, cutout_width_deg, windows
 from models.cutouts.cutout import Cutouts
 from models.cutouts.stream import cut_synthetic
@@ -124,6 +125,42 @@ def test_a_source_of_known_flux_has_the_right_counts(survey: Survey) -> None:
         # Between the circles inside and round the square, the source half a pixel off at most.
         inside, outside = psf.containment([5.0 * pixel_deg, 6.0 * np.sqrt(2) * pixel_deg])
         assert inside * 0.97 < total[plane] / counts[0, plane] < min(outside * 1.02, 1.0)
+
+
+def random_cube(survey: Survey, slices: int, rng: np.random.Generator) -> CountsCube:
+    """Photons all over the sky, some pixels with hundreds."""
+    maps = {}
+    for band, event_type in survey.planes:
+        order = survey.bands[band].order
+        for s in range(slices):
+            photons = rng.integers(12 << (2 * order), size=300_000)
+            bright = rng.choice(photons, 300).repeat(rng.integers(1, 300, 300))
+            maps[band, event_type, s] = HealpixCounts.from_pixels(order, np.append(photons, bright))
+    return CountsCube(survey, maps, tuple((float(s), s + 1.0) for s in range(slices)))
+
+
+@pytest.mark.parametrize(("survey", "slices"), [(SURVEYS[0], 1), (SURVEYS[1], 2)], ids=["10gev", "6band"])
+def test_windows_are_counted_as_the_images_of_the_whole_tile_are(survey: Survey, slices: int) -> None:
+    """In the middle of the tile, over its edge and off it, one window on top of another, and one alone."""
+    rng = np.random.default_rng(2)
+    cube, grid = random_cube(survey, slices, rng), TileGrid(survey, cutout_width_deg(survey))
+    for tile in (0, 300, 500):
+        images = grid.images(cube, tile, 9)
+        for band, image in enumerate(images):
+            side = grid.npix(band)
+            far = [[0, side - 1], [3, side // 2], [side + 2, 5]]
+            pixel = np.concatenate([rng.integers(6, side - 6, (5, 2)), far])
+            pixel[1] = pixel[0] + [1, 2]
+            wide = torch.from_numpy(
+                np.pad(image.reshape(1, -1, side, side), [(0, 0), (0, 0), (8, 8), (8, 8)])
+            )
+            only = torch.zeros(len(pixel), dtype=torch.long)
+            wanted = windows(wide, only, torch.from_numpy(pixel + 8), SIZE_PX)
+            assert wanted.sum() > 0
+            for rows in (np.arange(len(pixel)), np.array([2])):
+                counts = window_counts(cube, grid, tile, 9, band, pixel[rows])
+                assert counts.shape == (len(rows), len(survey.event_types), slices, SIZE_PX, SIZE_PX)
+                assert np.array_equal(counts.reshape(wanted[rows].shape), wanted[rows].numpy())
 
 
 def test_windows_hold_the_pixels_round_their_centre() -> None:
