@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.likelihood.neighbourhood import Neighbourhoods
 from models.likelihood.optics import PointSpread, band_fractions
+from models.likelihood.spectrum import SpectralPrior
 from sky.survey import Survey
 
 Floats = NDArray[np.float64]
@@ -33,6 +34,8 @@ class Population:
     indices, weights : tuple of float
     extended : float
         Share of extended sources (48 of 1556 in 3FHL).
+    curvature : tuple of float or None
+        Mean and standard deviation of log-parabolas' beta; None where spectra are taken for power laws.
     """
 
     density_sr: float
@@ -41,18 +44,20 @@ class Population:
     indices: tuple[float, ...] = (1.8, 2.3, 2.8, 3.4, 4.2)
     weights: tuple[float, ...] = (0.15, 0.25, 0.3, 0.2, 0.1)
     extended: float = 0.03
+    curvature: tuple[float, float] | None = None
 
     @property
-    def index_prior(self) -> tuple[float, float]:
-        """Mean and standard deviation of the photon indices."""
+    def spectra(self) -> SpectralPrior:
+        """Means and standard deviations of photon indices and curvatures."""
         mean = float(np.average(self.indices, weights=self.weights))
-        return mean, float(np.sqrt(np.average(np.square(self.indices), weights=self.weights) - mean**2))
+        width = float(np.sqrt(np.average(np.square(self.indices), weights=self.weights) - mean**2))
+        return SpectralPrior((mean, width), self.curvature)
 
 
 # Above each survey's headline flux: 3FHL at |b| > 10 deg (245 sources above 1e-10), 4FGL-DR2 (2106 above 5e-10).
 POPULATIONS = {
     "lat-10gev": Population(density_sr=23.6, flux_cm2_s=1e-10, slope=1.15),
-    "lat-6band": Population(170.0, 5e-10, 1.0, indices=(1.6, 2.0, 2.4, 2.8, 3.3)),
+    "lat-6band": Population(170.0, 5e-10, 1.0, indices=(1.6, 2.0, 2.4, 2.8, 3.3), curvature=(0.16, 0.17)),
 }
 
 # Relative error of the background, which counts the less for a source the more of it lies under the PSF: photons

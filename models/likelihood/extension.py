@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from models.likelihood.climb import climb
 from models.likelihood.fit import Measurements
-from models.likelihood.local_fit import LEAST_LEVEL, LocalSky
+from models.likelihood.local_fit import LocalSky
 from models.likelihood.localise import localise
 from models.likelihood.neighbourhood import offsets_deg
 from models.likelihood.optics import (
@@ -42,7 +43,7 @@ Ints = NDArray[np.int64]
 RADII_DEG = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.27, 0.36, 0.5, 0.7, 1.0)
 FINE_DEG = np.linspace(0, RADII_DEG[-1], 401)
 RECENTRED_TS = 4.0  # above it, the place is fitted again for a disc
-FIRST_STEPS, STEPS = 10, 4
+STEPS = 20
 # Relative error of the PSF's width: what half a step of the photon index changes (1 to 3 %), and that photons are known
 # by their pixels, which is taken as a blur of every source alike: by a Gaussian, wherever in its pixel it stands.
 WIDTH_ERROR = 0.02
@@ -154,58 +155,15 @@ def _likelihoods(
     values, amounts, over = [], [], np.zeros_like(exposures)
     for k in range(len(RADII_DEG)):
         disc = replace(sky, profile=first + k)
-        unit = disc.spread_photons(exposures, disc.psf(east, north))
-        flux, level = _climb(disc, unit, exposures, in_band, flux, level, STEPS if k else FIRST_STEPS)
+        psf = disc.psf(east, north)
+        flux, level = climb(disc, psf, exposures, in_band, flux, level, STEPS)
         photons = flux[:, band_of] * exposures
-        signal = near.per_pixel(flux[:, band_of]) * unit
+        signal = disc.spread_photons(photons, psf)
         values.append(disc.plane_likelihood(photons, signal, level))
         amounts.append(photons)
         if k == 0:
             over = near.plane_total(near.counts * (signal / disc.expected(signal, level)) ** 2)
     return np.array(values), np.array(amounts), over
-
-
-def _climb(
-    sky: LocalSky, unit: Floats, exposures: Floats, in_band: Floats, flux: Floats, level: Floats, steps: int
-) -> tuple[Floats, Floats]:
-    """Raise the likelihood over band fluxes [n, n_bands] and background levels [n, n_planes] together.
-
-    `unit` [n_pairs] is the signal per sr of a flux of one. Newton steps, held back wherever they would lower the
-    likelihood of a band (Levenberg 1944).
-    """
-    near, gain = sky.near, exposures * sky.contained
-    least = 1e-3 / (gain @ in_band)
-    caution = np.zeros_like(flux)
-    best, new_flux, new_level = np.full_like(flux, -np.inf), flux, level
-    for step in range(steps + 1):
-        photons = new_flux @ in_band.T
-        signal = near.per_pixel(photons) * unit
-        expected = sky.expected(signal, new_level)
-        value = near.plane_total(near.counts * np.log(expected))
-        value = (value - photons * gain - new_level * sky.background_total) @ in_band
-        better = value >= best
-        flux, best = np.where(better, new_flux, flux), np.where(better, value, best)
-        level = np.where(better @ in_band.T > 0, new_level, level)
-        if step == steps:
-            break
-        caution = np.where(better, caution / 10, np.maximum(10 * caution, 0.1))
-        if not better.all():
-            expected = sky.expected(near.per_pixel(flux @ in_band.T) * unit, level)
-        share, back = unit / expected, sky.background / expected
-        counted_share, counted_back = near.counts * share, near.counts * back
-        damp = 1 + caution @ in_band.T
-        first_flux = near.plane_total(counted_share) - gain
-        first_level = near.plane_total(counted_back) - sky.background_total
-        bend_level = np.maximum(near.plane_total(counted_back * back) * damp, 1e-9)
-        mixed = near.plane_total(counted_share * back)
-        mixed[(level <= LEAST_LEVEL) & (first_level < 0)] = 0  # a level at its end stays there
-        bend = (near.plane_total(counted_share * share) * damp - mixed**2 / bend_level) @ in_band
-        slope = (first_flux - mixed * first_level / bend_level) @ in_band
-        move = slope / np.maximum(bend, 1e-6 * (gain @ in_band) ** 2)
-        new_flux = np.maximum(flux + np.clip(move, -0.9 * flux, 2 * flux + 1e3 * least), least)
-        change = (first_level - mixed * ((new_flux - flux) @ in_band.T)) / bend_level
-        new_level = np.maximum(level + np.clip(change, -0.7 * level, 2 * level), LEAST_LEVEL)
-    return flux, level
 
 
 def _best(curves: Floats) -> Extensions:

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri_exp
 
+from models.likelihood.band_fit import BandProfile, fit_bands
 from models.likelihood.detect import Detections
 from models.likelihood.evidence import POPULATIONS
 from models.likelihood.flags import Flags
 from models.likelihood.localise import equatorial_angle_deg, localise, with_systematics
 from models.likelihood.neighbourhood import moved
 from models.likelihood.optics import plane_exposures, spectral_profile
-from models.likelihood.spectrum import BandProfile, fit_bands, fit_power_law
+from models.likelihood.spectrum import fit_spectrum
 from models.likelihood.surroundings import Surroundings
 from models.likelihood.warnings import crowding, nearest_brighter, warnings
 from sky.counts import CountsCube
@@ -115,15 +116,18 @@ def measure(around: Surroundings, exposure: ExposureMaps) -> Measurements:
         return _empty(len(survey.bands))
     detections, sky = around.measured, around.joined()
     exposures = plane_exposures(exposure, detections.glon_deg, detections.glat_deg)
-    prior = POPULATIONS[survey.name].index_prior
-    profile = BandProfile(sky, sky.psf(), exposures, survey)
-    first = fit_power_law(profile, survey, detections.flux_cm2_s, prior)
+    prior = POPULATIONS[survey.name].spectra
+    first = fit_spectrum(sky, sky.psf(), exposures, survey, detections.flux_cm2_s, prior.straight())
     points = spectral_profile(survey, first.index)
     sky = replace(sky, profile=np.where(sky.profile == 0, points, sky.profile))
     level = sky.levels(sky.spread_photons(first.photons, sky.psf()), np.ones_like(exposures))
     place = localise(sky, first.photons, level)
-    profile = BandProfile(sky, sky.psf(place.east_deg, place.north_deg), exposures, survey)
-    law = fit_power_law(profile, survey, first.flux_cm2_s, prior)
+    psf = sky.psf(place.east_deg, place.north_deg)
+    law = fit_spectrum(sky, psf, exposures, survey, first.flux_cm2_s, prior.straight())
+    curved = (
+        law if prior.curvature is None else fit_spectrum(sky, psf, exposures, survey, law.flux_cm2_s, prior)
+    )
+    profile = BandProfile(sky, psf, exposures, survey)
     bands = fit_bands(profile)
     start = unit_vectors(detections.glon_deg, detections.glat_deg)
     glon, glat = lon_lat(moved(start, place.east_deg, place.north_deg))
@@ -139,13 +143,13 @@ def measure(around: Surroundings, exposure: ExposureMaps) -> Measurements:
         conf_95_semimajor_deg=r95[:, 0],
         conf_95_semiminor_deg=r95[:, 1],
         conf_posang_deg=equatorial_angle_deg(glon, glat, place.angle_deg),
-        signif_avg=significance(law.ts),
-        flux_cm2_s=law.flux_cm2_s,
-        unc_flux_cm2_s=law.unc_flux_cm2_s,
+        signif_avg=significance(curved.ts),
+        flux_cm2_s=curved.flux_cm2_s,
+        unc_flux_cm2_s=curved.unc_flux_cm2_s,
         index=law.index,
         unc_index=law.unc_index,
-        npred=law.photons.sum(axis=1),
-        flags=warnings(place, law, bands, survey)
+        npred=curved.photons.sum(axis=1),
+        flags=warnings(place, curved, bands, survey)
         | crowding(detections, sky, bands, npred, brighter_deg)
         | np.where((exposures <= 0).any(axis=1), Flags.NO_EXPOSURE, 0),
         band_flux=bands.flux_cm2_s,

@@ -10,11 +10,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models.likelihood.band_fit import UPPER_LIMIT_TS, crossing
 from models.likelihood.fit import Measurements
 from models.likelihood.neighbourhood import offsets_deg
 from models.likelihood.optics import band_fractions, plane_exposures
 from models.likelihood.slice_likelihood import SliceLikelihood
-from models.likelihood.spectrum import UPPER_LIMIT_TS, crossing
 from models.likelihood.surroundings import Surroundings, TileSurroundings
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
@@ -127,16 +127,16 @@ def _measured(likelihood: SliceLikelihood, flux_cm2_s: Floats, photons: Floats) 
     ts = np.maximum(2 * (top - zero), 0)
     limit = ts < UPPER_LIMIT_TS
     reach = best + 4 * (np.sqrt(best) + 1) / np.maximum(likelihood.gain, 1e-3) ** 0.5
-    above = crossing(likelihood, best, reach, top - 0.5) - best
-    below = best - crossing(likelihood, best, none, top - 0.5)
-    farther = crossing(likelihood, best, reach, top - 2.0) - best
+    half, two = np.full_like(best, 0.5), np.full_like(best, 2.0)
+    upper = crossing(likelihood, best, reach, top, np.where(limit, two, half)) - best
+    below = best - crossing(likelihood, best, none, top, half)
     seen = likelihood.gain > 0
     index = 2 * np.where(seen, top - likelihood(likelihood.best_constant()), 0).sum(axis=1)
     flux = flux_cm2_s[:, None]
     return LightCurves(
         flux_cm2_s=np.where(seen, best * flux, np.nan),
         unc_low_cm2_s=np.where(seen & ~limit, -below * flux, np.nan),
-        unc_high_cm2_s=np.where(seen, np.where(limit, farther / 2, above) * flux, np.nan),
+        unc_high_cm2_s=np.where(seen, np.where(limit, upper / 2, upper) * flux, np.nan),
         sqrt_ts=np.where(seen, np.sqrt(ts), np.nan),
         npred=np.where(seen, best * photons, np.nan),
         variability_index=np.maximum(index, 0),

@@ -6,10 +6,14 @@ In every plane the pixels round a source are expected to hold, per sr,
 
 with B the shape of the background, N the neighbours. The likelihood is concave in photons and level, so Newton's
 method finds them; the level, one a source and plane, is profiled out of everything asked here.
+
+The shape of the background is not known exactly: photons of a plane are weighted by 1 / (1 + error^2 N), N the
+background under the PSF (4FGL; Abdollahi et al. 2020, ApJS 247, 33, appendix B).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +25,52 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 LEVEL_STEPS = 5
-FLUX_STEPS = 30
 LEAST_LEVEL = 0.02
+# A fit has settled where one more step of Newton's would raise twice ln L by less.
+SETTLED = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """The weighted likelihood of each plane and its derivatives in the source's photons and the level, [n, n_planes].
+
+    `photons_bend`, `mixed` and `level_bend` are minus the second derivatives.
+    """
+
+    value: Floats
+    photons: Floats
+    level: Floats
+    photons_bend: Floats
+    mixed: Floats
+    level_bend: Floats
+
+    def kept(self, where: NDArray[np.bool_], other: "Slopes") -> "Slopes":
+        """These where `where` [n, n_planes], the others elsewhere."""
+        return Slopes(*(np.where(where, getattr(self, f.name), getattr(other, f.name)) for f in fields(self)))
+
+    def freed(self, level: Floats, damp: Floats | float = 1.0) -> "Freed":
+        """Newton's step with the level free, its bends multiplied by `damp` [n, n_planes]."""
+        pinned = (level <= LEAST_LEVEL) & (self.level < 0)  # a level at its end stays there
+        mixed, bend = np.where(pinned, 0.0, self.mixed), self.level_bend * damp
+        follows = -mixed / bend
+        return Freed(
+            slope=self.photons + follows * self.level,
+            bend=self.photons_bend * damp + follows * mixed,
+            rest=np.where(pinned, 0.0, self.level / bend),
+            follows=follows,
+        )
+
+
+class Freed(NamedTuple):
+    """The likelihood's first and (minus the) second derivative in the photons of a plane, the level following.
+
+    The level's own step is `rest + follows * (step of the photons)`. All arrays [n, n_planes].
+    """
+
+    slope: Floats
+    bend: Floats
+    rest: Floats
+    follows: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +87,8 @@ class LocalSky:
         Profiles of the sources, by their number in `PointSpread`.
     background_total : array [n, n_planes]
         Photons of the background inside each neighbourhood.
+    background_error : float
+        Relative error of the background's shape under the PSF.
     """
 
     near: Neighbourhoods
@@ -47,6 +97,7 @@ class LocalSky:
     spread: PointSpread
     profile: Ints
     background_total: Floats
+    background_error: float = 0.0
 
     def select(self, rows: NDArray[np.bool_]) -> "LocalSky":
         """Some of the sources."""
@@ -58,6 +109,7 @@ class LocalSky:
             self.spread,
             self.profile[rows],
             self.background_total[rows],
+            self.background_error,
         )
 
     def psf(self, east_deg: Floats | None = None, north_deg: Floats | None = None) -> Floats:
@@ -72,6 +124,29 @@ class LocalSky:
         radius = self.near.radius_deg
         return self.spread.containment(np.arange(len(radius)), radius, self.profile[:, None])
 
+    @cached_property
+    def weight(self) -> Floats:
+        """What a photon counts for its source, [n, n_planes]."""
+        area_sr = 2 * np.pi * (1 - np.cos(np.radians(self.near.radius_deg)))
+        under = self.background_total * (self.spread.solid_angle_sr / area_sr)
+        return 1 / (1 + self.background_error**2 * under)
+
+    def slopes(self, photons: Floats, level: Floats, psf: Floats) -> Slopes:
+        """The likelihood of `photons` and `level`, [n, n_planes] each, and its derivatives; `psf` [n_pairs]."""
+        near, weight = self.near, self.weight
+        expected = self.expected(near.per_pixel(photons) * psf, level)
+        source, back = psf / expected, self.background / expected
+        of_source, of_back = near.counts * source, near.counts * back
+        gain = near.plane_total(near.counts * np.log(expected))
+        return Slopes(
+            value=weight * (gain - photons * self.contained - level * self.background_total),
+            photons=weight * (near.plane_total(of_source) - self.contained),
+            level=weight * (near.plane_total(of_back) - self.background_total),
+            photons_bend=weight * near.plane_total(of_source * source),
+            mixed=weight * near.plane_total(of_source * back),
+            level_bend=np.maximum(weight * near.plane_total(of_back * back), 1e-9),
+        )
+
     def levels(self, signal: Floats, start: Floats) -> Floats:
         """Best levels of the background [n, n_planes] under a signal per sr [n_pairs]."""
         near, level = self.near, start
@@ -79,8 +154,12 @@ class LocalSky:
             ratio = self.background / self.expected(signal, level)
             slope = near.plane_total(near.counts * ratio) - self.background_total
             bend = near.plane_total(near.counts * ratio**2)
-            level = np.clip(level + slope / np.maximum(bend, 1e-12), level / 3, level * 3 + 0.1)
-            level = np.maximum(level, LEAST_LEVEL)
+            # what has settled rests: no result depends on what else is fitted at the same time
+            moves = (slope**2 > SETTLED * bend) & ((level > LEAST_LEVEL) | (slope > 0))
+            if not moves.any():
+                break
+            step = np.clip(level + slope / np.maximum(bend, 1e-12), level / 3, level * 3 + 0.1)
+            level = np.where(moves, np.maximum(step, LEAST_LEVEL), level)
         return level
 
     def expected(self, signal: Floats, level: Floats) -> Floats:
@@ -88,10 +167,10 @@ class LocalSky:
         return signal + self.near.per_pixel(level) * self.background + self.neighbours
 
     def plane_likelihood(self, photons: Floats, signal: Floats, level: Floats) -> Floats:
-        """Log-likelihood of each plane, [n, n_planes], for `photons` [n, n_planes] that make `signal`."""
+        """Weighted log-likelihood of each plane, [n, n_planes], for `photons` [n, n_planes] that make `signal`."""
         near = self.near
         gain = near.plane_total(near.counts * np.log(self.expected(signal, level)))
-        return gain - photons * self.contained - level * self.background_total
+        return self.weight * (gain - photons * self.contained - level * self.background_total)
 
     def spread_photons(self, photons: Floats, psf: Floats) -> Floats:
         """Signal per sr [n_pairs] of photons [n, n_planes]."""

@@ -1,230 +1,225 @@
-"""Fluxes of sources: by band with errors from the likelihood's profile, and of a power law through all bands."""
+"""Spectra of sources through all bands: a power law, and one that may be curved.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+The headline flux is that of the curved spectrum where the survey's population has a prior for the curvature: a power
+law through six bands puts pulsars a fifth and bright log-parabolas a tenth too low between 1 and 100 GeV.
+"""
+
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.likelihood.local_fit import LocalSky
-from models.likelihood.neighbourhood import Neighbourhoods
-from models.likelihood.optics import band_fractions
+from models.likelihood.local_fit import LEAST_LEVEL, SETTLED, LocalSky
+from models.likelihood.spectral_shares import Shares
 from sky.survey import Survey
 
 Floats = NDArray[np.float64]
 
-FLUX_STEPS = 40
-SEARCH_STEPS = 12
+STEPS = 40
 INDEX_RANGE = (0.5, 6.0)
-MOVE_RANGE = (-0.7, 0.7)  # of ln flux and index in one step
-UPPER_LIMIT_TS = 1.0
-LEAST_CURVATURE = 1e-3  # of that of a source without background
+CURVATURE_RANGE = (-1.0, 2.0)
+LOWEST = np.array([-80.0, INDEX_RANGE[0], CURVATURE_RANGE[0]])
+HIGHEST = np.array([0.0, INDEX_RANGE[1], CURVATURE_RANGE[1]])
+MOVE_RANGE = (-0.7, 0.7)  # of ln flux, index and curvature in one step
 
 
-@dataclass(frozen=True, eq=False)
-class BandFluxes:
-    """Arrays [n, n_bands]; lower error NaN where the flux is an upper limit (4FGL's convention).
+@dataclass(frozen=True)
+class SpectralPrior:
+    """What is believed of a source of few photons, and of no weight for one of many: mean and standard deviation.
 
-    There the upper error is half the distance from the best flux to the 2 sigma limit: the limit is
-    flux + 2 * unc_high.
+    Attributes
+    ----------
+    index : tuple of float
+    curvature : tuple of float or None
+        Of a log-parabola's beta; None where spectra are power laws.
     """
 
-    flux_cm2_s: Floats
-    unc_low_cm2_s: Floats
-    unc_high_cm2_s: Floats
-    ts: Floats
+    index: tuple[float, float]
+    curvature: tuple[float, float] | None = None
+
+    def straight(self) -> "SpectralPrior":
+        """The same of power laws."""
+        return SpectralPrior(self.index)
 
 
 @dataclass(frozen=True, eq=False)
-class PowerLawFit:
-    """Headline flux and photon index with 1 sigma errors, test statistic and photons; arrays [n]."""
+class SpectralFit:
+    """Fitted spectra; arrays [n] unless said otherwise.
+
+    dN/dE falls as E^-(index + curvature * ln(E / pivot)).
+
+    Attributes
+    ----------
+    flux_cm2_s, unc_flux_cm2_s : array
+        In the survey's headline range.
+    index, unc_index : array
+        At the pivot.
+    curvature, unc_curvature : array
+        0 of a power law.
+    ts : array
+        Twice ln L over no source.
+    photons : array [n, n_planes]
+    """
 
     flux_cm2_s: Floats
     unc_flux_cm2_s: Floats
     index: Floats
     unc_index: Floats
+    curvature: Floats
+    unc_curvature: Floats
     ts: Floats
     photons: Floats
 
 
-class BandProfile:
-    """Likelihood of the flux in each band, the background's levels profiled out.
+def fit_spectrum(
+    sky: LocalSky,
+    psf: Floats,
+    exposures: Floats,
+    survey: Survey,
+    start_flux_cm2_s: Floats,
+    prior: SpectralPrior,
+) -> SpectralFit:
+    """Most probable flux, index and curvature, the background's levels fitted with them.
 
-    Fluxes are [n, n_bands]; the planes of a band (event types) share its flux.
-    """
-
-    def __init__(self, sky: LocalSky, psf: Floats, exposures: Floats, survey: Survey) -> None:
-        self.sky, self.psf, self.exposures = sky, psf, exposures
-        self.band_of = np.array([band for band, _ in survey.planes])
-        self.n_bands = len(survey.bands)
-        self.level = np.ones_like(exposures)
-
-    def per_band(self, values: Floats) -> Floats:
-        """Sum over the planes of each band, [n, n_planes] to [n, n_bands]."""
-        return np.stack([values[:, self.band_of == b].sum(axis=1) for b in range(self.n_bands)], axis=1)
-
-    def __call__(self, flux: Floats) -> Floats:
-        """Profile log-likelihood, [n, n_bands]."""
-        photons = flux[:, self.band_of] * self.exposures
-        signal = self.sky.spread_photons(photons, self.psf)
-        self.level = self.sky.levels(signal, self.level)
-        return self.per_band(self.sky.plane_likelihood(photons, signal, self.level))
-
-    def best(self) -> Floats:
-        """Fluxes of highest likelihood: expectation maximisation, then Newton steps."""
-        near, sky = self.sky.near, self.sky
-        reach = self.per_band(self.exposures * sky.contained)
-        flux = self.per_band(near.plane_total(near.counts * (near.separation_deg() < 0.3))) / reach + 1e-14
-        for step in range(FLUX_STEPS):
-            photons = flux[:, self.band_of] * self.exposures
-            signal = sky.spread_photons(photons, self.psf)
-            self.level = sky.levels(signal, self.level)
-            expected = sky.expected(signal, self.level)
-            ratio, back = sky.spread_photons(self.exposures, self.psf) / expected, sky.background / expected
-            first = self.per_band(near.plane_total(near.counts * ratio))
-            if step < FLUX_STEPS // 4:
-                flux = np.maximum(flux * first / reach, 0.001 / reach)
-                continue
-            bend = self.per_band(_profiled(near, ratio, back))
-            move = (first - reach) / np.maximum(bend, LEAST_CURVATURE * reach / flux)
-            flux = np.maximum(flux + np.clip(move, -0.7 * flux, 2 * flux + 1 / reach), 0.001 / reach)
-        return flux
-
-
-def fit_bands(profile: BandProfile) -> BandFluxes:
-    """Band fluxes with asymmetric errors where the likelihood falls by 1/2, limits where by 2."""
-    flux = profile.best()
-    top = profile(flux)
-    zero = profile(np.zeros_like(flux))
-    ts = np.maximum(2 * (top - zero), 0)
-    flux = np.where(2 * (top - zero) > 0, flux, 0.0)
-    top = np.maximum(top, zero)
-    limit = ts < UPPER_LIMIT_TS
-    drop = np.where(limit, 2.0, 0.5)
-    scale = 1 / profile.per_band(profile.exposures * profile.sky.contained)
-    high = crossing(profile, flux, flux + 3 * np.sqrt(flux * scale) + 4 * scale, top - drop)
-    low = crossing(profile, flux, np.zeros_like(flux), top - 0.5)
-    return BandFluxes(
-        flux,
-        np.where(limit, np.nan, low - flux),
-        np.where(limit, (high - flux) / 2, high - flux),
-        ts,
-    )
-
-
-def crossing(profile: Callable[[Floats], Floats], inner: Floats, outer: Floats, value: Floats) -> Floats:
-    """Where a profile falls to `value` between `inner` and `outer`, which is moved out until it does."""
-    for _ in range(8):
-        short = (profile(outer) > value) & (outer > inner)
-        if not short.any():
-            break
-        outer = np.where(short, inner + 2 * (outer - inner), outer)
-    for _ in range(SEARCH_STEPS):
-        middle = 0.5 * (inner + outer)
-        above = profile(middle) > value
-        inner, outer = np.where(above, middle, inner), np.where(above, outer, middle)
-    return 0.5 * (inner + outer)
-
-
-def fit_power_law(
-    profile: BandProfile, survey: Survey, start_flux_cm2_s: Floats, index_prior: tuple[float, float]
-) -> PowerLawFit:
-    """Most probable flux and index, the background's levels profiled out.
-
-    Gauss-Newton steps on (ln flux, index), held back wherever they would lower the likelihood (Levenberg 1944).
+    Gauss-Newton steps on (ln flux, index, curvature), held back wherever they would lower the posterior (Levenberg
+    1944, Q. Appl. Math. 2, 164). A source that has settled rests: no result depends on what else is fitted.
 
     Parameters
     ----------
-    profile : BandProfile
+    sky : LocalSky
+    psf : array [n_pairs]
+        Per sr.
+    exposures : array [n, n_planes]
+        cm2 s.
     survey : Survey
     start_flux_cm2_s : array [n]
-    index_prior : tuple of float
-        Mean and standard deviation of the population's photon indices: what is believed of a source of few
-        photons, and of no weight for one of many.
+    prior : SpectralPrior
     """
-    law = _PowerLaw(profile, survey)
-    mean, width = index_prior
-    log_flux = np.log(np.maximum(start_flux_cm2_s, 1e-20))
-    index = np.full(len(log_flux), mean)
-
-    def posterior(log_flux: Floats, index: Floats) -> tuple[Floats, Floats, Floats]:
-        value, gradient, hessian = law(log_flux, index)
-        gradient[:, 1] -= (index - mean) / width**2
-        hessian[:, 1, 1] += 1 / width**2
-        hessian[:, 0, 0] += 1e-9
-        return value - 0.5 * ((index - mean) / width) ** 2, gradient, hessian
-
-    value, gradient, hessian = posterior(log_flux, index)
-    caution = np.full(len(log_flux), 0.1)
-    for _ in range(FLUX_STEPS):
-        damped = hessian.copy()
-        damped[:, [0, 1], [0, 1]] *= 1 + caution[:, None]
-        move = np.clip(np.linalg.solve(damped, gradient[..., None])[..., 0], *MOVE_RANGE)
-        new_flux, new_index = log_flux + move[:, 0], np.clip(index + move[:, 1], *INDEX_RANGE)
-        new_value, new_gradient, new_hessian = posterior(new_flux, new_index)
-        better = new_value >= value
+    posterior = _Posterior(sky, psf, exposures, survey, prior)
+    start = np.log(np.maximum(start_flux_cm2_s, 1e-20))
+    first = np.column_stack([start, np.tile(posterior.mean, (len(start), 1))])
+    here = posterior(first, np.ones_like(exposures))
+    caution, moving = np.full(len(start), 0.1), np.ones(len(start), dtype=bool)
+    for _ in range(STEPS):
+        new = posterior(*here.step(caution))
+        better = moving & (new.value >= here.value)
+        here = new.where(better, here)
         caution = np.where(better, caution / 5, np.minimum(caution * 10, 1e6))
-        log_flux, index = np.where(better, new_flux, log_flux), np.where(better, new_index, index)
-        value = np.where(better, new_value, value)
-        gradient[better], hessian[better] = new_gradient[better], new_hessian[better]
-    variance = np.linalg.inv(hessian)[:, [0, 1], [0, 1]]
-    flux = np.exp(log_flux)
-    top, _, _ = law(log_flux, index)
-    return PowerLawFit(
+        moving &= here.gain > SETTLED
+        if not moving.any():
+            break
+    error = np.sqrt(np.linalg.inv(here.bend)[:, range(first.shape[1]), range(first.shape[1])])
+    flux, straight = np.exp(here.at[:, 0]), np.zeros((len(start), 1))
+    _, index, curvature = np.column_stack([here.at, straight])[:, :3].T
+    _, unc_index, unc_curvature = np.column_stack([error, straight])[:, :3].T
+    none = posterior.without_source()
+    return SpectralFit(
         flux_cm2_s=flux,
-        unc_flux_cm2_s=flux * np.sqrt(variance[:, 0]),
+        unc_flux_cm2_s=flux * error[:, 0],
         index=index,
-        unc_index=np.sqrt(variance[:, 1]),
-        ts=np.maximum(2 * (top - law.empty()), 0),
-        photons=law.photons(log_flux, index),
+        unc_index=unc_index,
+        curvature=curvature,
+        unc_curvature=unc_curvature,
+        ts=np.maximum(2 * (here.likelihood - none), 0),
+        photons=here.photons,
     )
 
 
-def _profiled(near: Neighbourhoods, share: Floats, back: Floats) -> Floats:
-    """Curvature of the likelihood in a source's photons, the background's level following them, [n, n_planes].
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """The posterior at some parameters.
 
-    Without the second term the steps towards the best flux are too short by far where the PSF is as wide as the
-    neighbourhood, so that source and background are hard to tell apart.
+    Attributes
+    ----------
+    at : array [n, k]
+        ln flux, index and, if free, curvature.
+    level : array [n, n_planes]
+    value, likelihood : array [n]
+        Logarithms of posterior and likelihood.
+    gradient : array [n, k]
+    bend : array [n, k, k]
+        Minus the Gauss-Newton part of the Hessian; the levels follow in both.
+    photons : array [n, n_planes]
+    tilt : array [n, n_planes, k]
+        Derivatives of ln photons.
+    rest, follows : array [n, n_planes]
+        See `Freed`.
+    level_gain : array [n]
+        What the levels' own steps may gain in twice the likelihood.
     """
-    mixed = near.plane_total(near.counts * share * back)
-    own = near.plane_total(near.counts * share**2)
-    return own - mixed**2 / np.maximum(near.plane_total(near.counts * back**2), 1e-12)
+
+    at: Floats
+    level: Floats
+    value: Floats
+    likelihood: Floats
+    gradient: Floats
+    bend: Floats
+    photons: Floats
+    tilt: Floats
+    rest: Floats
+    follows: Floats
+    level_gain: Floats
+
+    def where(self, rows: NDArray[np.bool_], other: "_Point") -> "_Point":
+        """This in some rows, the other elsewhere."""
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return _Point(*(np.where(rows.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
+
+    @property
+    def gain(self) -> Floats:
+        """What one more step may gain in twice the posterior, [n]."""
+        move = np.linalg.solve(self.bend, self.gradient[..., None])[..., 0]
+        new = np.clip(self.at + move, LOWEST[: move.shape[1]], HIGHEST[: move.shape[1]])
+        return np.sum((new - self.at) * self.gradient, axis=1) + self.level_gain
+
+    def step(self, caution: Floats) -> tuple[Floats, Floats]:
+        """The next parameters and levels."""
+        damped = self.bend + caution[:, None, None] * self.bend * np.eye(self.bend.shape[-1])
+        move = np.clip(np.linalg.solve(damped, self.gradient[..., None])[..., 0], *MOVE_RANGE)
+        new = np.clip(self.at + move, LOWEST[: move.shape[1]], HIGHEST[: move.shape[1]])
+        change = np.einsum("npk,nk->np", self.tilt, new - self.at) * self.photons
+        change = self.rest + self.follows * change
+        return new, np.maximum(self.level + np.clip(change, -0.7 * self.level, 2 * self.level), LEAST_LEVEL)
 
 
-class _PowerLaw:
-    """Log-likelihood of power laws with its gradient and curvature in (ln flux, index), levels profiled out."""
+class _Posterior:
+    """Posterior of spectra: the weighted likelihood of all planes, and what is believed of index and curvature."""
 
-    def __init__(self, profile: BandProfile, survey: Survey) -> None:
-        self.sky, self.psf, self.exposures, self.survey = profile.sky, profile.psf, profile.exposures, survey
-        self.level = np.ones_like(profile.exposures)
+    def __init__(
+        self, sky: LocalSky, psf: Floats, exposures: Floats, survey: Survey, prior: SpectralPrior
+    ) -> None:
+        self.sky, self.psf, self.exposures, self.shares = sky, psf, exposures, Shares(survey)
+        beliefs = [prior.index] if prior.curvature is None else [prior.index, prior.curvature]
+        self.mean, self.width = np.array(beliefs).T
 
-    def photons(self, log_flux: Floats, index: Floats) -> Floats:
-        """Photons of the sources, [n, n_planes]."""
-        return np.exp(log_flux)[:, None] * band_fractions(self.survey, index) * self.exposures
+    def __call__(self, at: Floats, level: Floats) -> _Point:
+        share, tilt = self.shares(at[:, 1], at[:, 2] if at.shape[1] > 2 else np.zeros(len(at)))
+        tilt = tilt[..., : at.shape[1]]
+        photons = np.exp(at[:, :1]) * share * self.exposures
+        slopes = self.sky.slopes(photons, level, self.psf)
+        free = slopes.freed(level)
+        gradient = np.einsum("np,npk->nk", free.slope * photons, tilt)
+        bend = np.einsum("np,npk,npl->nkl", free.bend * photons**2, tilt, tilt)
+        off = (at[:, 1:] - self.mean) / self.width
+        gradient[:, 1:] -= off / self.width
+        bend += np.diag([1e-9, *self.width**-2.0])
+        likelihood = slopes.value.sum(axis=1)
+        return _Point(
+            at=at,
+            level=level,
+            value=likelihood - 0.5 * np.sum(off**2, axis=1),
+            likelihood=likelihood,
+            gradient=gradient,
+            bend=bend,
+            photons=photons,
+            tilt=tilt,
+            rest=free.rest,
+            follows=free.follows,
+            level_gain=np.sum(free.rest**2 * slopes.level_bend, axis=1),
+        )
 
-    def __call__(self, log_flux: Floats, index: Floats) -> tuple[Floats, Floats, Floats]:
-        """Value [n], gradient [n, 2] and minus the Hessian's Gauss-Newton part [n, 2, 2]."""
-        sky, near, survey = self.sky, self.sky.near, self.survey
-        photons = self.photons(log_flux, index)
-        signal = sky.spread_photons(photons, self.psf)
-        self.level = sky.levels(signal, self.level)
-        expected = sky.expected(signal, self.level)
-        share, back = signal / expected, sky.background / expected
-        first = near.plane_total(near.counts * share) - photons * sky.contained
-        bend = _profiled(near, share, back)
-        # a plane's photons change with ln flux by themselves, with the index by photons * tilt
-        step = 0.01
-        low, high = band_fractions(survey, index - step), band_fractions(survey, index + step)
-        tilt = np.log(high / low) / (2 * step)
-        gradient = np.stack([first.sum(axis=1), (first * tilt).sum(axis=1)], axis=-1)
-        hessian = np.empty((near.n, 2, 2))
-        hessian[:, 0, 0], hessian[:, 1, 1] = bend.sum(axis=1), (bend * tilt**2).sum(axis=1)
-        hessian[:, 0, 1] = hessian[:, 1, 0] = (bend * tilt).sum(axis=1)
-        return sky.plane_likelihood(photons, signal, self.level).sum(axis=1), gradient, hessian
-
-    def empty(self) -> Floats:
+    def without_source(self) -> Floats:
         """Log-likelihood without the sources, [n]."""
-        none, level = np.zeros_like(self.psf), np.ones_like(self.exposures)
-        for _ in range(2):
-            level = self.sky.levels(none, level)
+        none = np.zeros_like(self.psf)
+        level = self.sky.levels(none, self.sky.levels(none, np.ones_like(self.exposures)))
         return self.sky.plane_likelihood(np.zeros_like(level), none, level).sum(axis=1)

@@ -8,11 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from models.likelihood.background import BackgroundScales, Images
 from models.likelihood.detect import Detections
+from models.likelihood.evidence import BACKGROUND_ERROR
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.mixture import Mixture
 from models.likelihood.neighbourhood import Neighbourhoods, SkyPixels, cover, gather, moved, sky_pixels
 from models.likelihood.optics import band_fractions, healpix_point_spread, plane_exposures
-from models.likelihood.tile_model import TileSky
+from models.likelihood.tile_model import MEASURING, TileSky
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
 from sky.frames import lon_lat, unit_vectors
@@ -139,6 +140,7 @@ class Surroundings:
             parts[0].spread,
             np.concatenate([p.profile for p in parts]),
             np.concatenate([p.background_total for p in parts]),
+            BACKGROUND_ERROR,
         )
 
 
@@ -161,12 +163,10 @@ def _of_tile(
     exposures = plane_exposures(exposure, detections.glon_deg[seen], detections.glat_deg[seen])
     photons = detections.flux_cm2_s[seen, None] * exposures * band_fractions(survey, survey.reference_index)
     scales = BackgroundScales()
-    mixture, background = (
-        sky.mixture(vectors[seen], np.zeros(len(seen), np.int64)),
-        sky.first_background(scales),
-    )
+    mixture = sky.mixture(vectors[seen], np.zeros(len(seen), np.int64))
+    background = sky.background_between(mixture, photons, scales)
     for _ in range(2):
-        mixture, photons, background = sky.settle(mixture, photons, background, scales)
+        mixture, photons, background = sky.settle(mixture, photons, background, scales, MEASURING)
 
     mine = np.searchsorted(seen, rows)
     radius = np.clip(2 * spread.radius_deg(0.9), *FIT_RADIUS_DEG)

@@ -21,7 +21,33 @@ Ints = NDArray[np.int64]
 # Sources reach as far as holds this share of their photons; what is beyond is smooth, and left to the background.
 REACH = 0.97
 REACH_DEG = 3.0
-ROUNDS, STEPS = 3, 4
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How far sources and background are fitted in turns.
+
+    Below 1 GeV the PSF is as wide as the background's structure, and photons change sides slowly.
+
+    Attributes
+    ----------
+    rounds, steps : int
+        Turns, and steps of the sources in each.
+    stretch : float
+        Of the sources' steps, see `Mixture.step`.
+    first_widened : int
+        From this turn on sources may be wider than points.
+    """
+
+    rounds: int
+    steps: int
+    stretch: float
+    first_widened: int
+
+
+SEARCHING = Pace(rounds=3, steps=4, stretch=1.0, first_widened=1)
+MEASURING = Pace(rounds=6, steps=2, stretch=1.8, first_widened=5)
+THINNINGS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,15 +138,28 @@ class TileSky:
         """Counts less the sources' share of them, for a background and sources per sr [n_cells]."""
         return self.image(self.counts * floor / (floor + sources))
 
+    def background_between(self, mixture: Mixture, photons: Floats, scales: BackgroundScales) -> Images:
+        """Background beside sources that are about known: without it their own photons would be its first guess."""
+        background, sources = self.first_background(scales), mixture.density(photons)
+        for _ in range(THINNINGS):
+            share = self.thinned(self.per_sr(background), sources)
+            background = estimate(self.filter.smoother, share, self.mean, scales)
+        return background
+
     def settle(
-        self, mixture: Mixture, photons: Floats, background: Images, scales: BackgroundScales
+        self,
+        mixture: Mixture,
+        photons: Floats,
+        background: Images,
+        scales: BackgroundScales,
+        pace: Pace = SEARCHING,
     ) -> tuple[Mixture, Floats, Images]:
         """Fit photons of the sources [n, n_planes], their widths and the background in turns."""
-        for k in range(ROUNDS):
+        for k in range(pace.rounds):
             floor = self.per_sr(background)
-            for _ in range(STEPS):
-                photons = mixture.step(photons, floor)
-            if k:
+            for _ in range(pace.steps):
+                photons = mixture.step(photons, floor, pace.stretch)
+            if k >= pace.first_widened:
                 mixture = mixture.widened(photons, floor)
             share = self.thinned(floor, mixture.density(photons))
             background = estimate(self.filter.smoother, share, self.mean, scales)

@@ -4,12 +4,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from models.likelihood.band_fit import BandFluxes
 from models.likelihood.detect import Detections
 from models.likelihood.flags import Flags
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.localise import Localisation
-from models.likelihood.optics import EXTENTS_DEG, band_fractions
-from models.likelihood.spectrum import INDEX_RANGE, BandFluxes, PowerLawFit
+from models.likelihood.optics import EXTENTS_DEG
+from models.likelihood.spectral_shares import Shares
+from models.likelihood.spectrum import INDEX_RANGE, SpectralFit
 from sky.frames import unit_vectors
 from sky.survey import Survey
 
@@ -31,12 +33,13 @@ def _bits(n: int, *rules: tuple[Flags, ArrayLike]) -> Ints:
     return flags
 
 
-def warnings(place: Localisation, law: PowerLawFit, bands: BandFluxes, survey: Survey) -> Ints:
+def warnings(place: Localisation, law: SpectralFit, bands: BandFluxes, survey: Survey) -> Ints:
     """Warnings about a source's own fits, [n]."""
     r95 = place.r95_deg[:, 0]
     shift = np.hypot(place.east_deg, place.north_deg)
     first = [[b for b, _ in survey.planes].index(band) for band in range(len(survey.bands))]
-    model = law.flux_cm2_s[:, None] * band_fractions(survey, law.index)[:, first]
+    share, _ = Shares(survey)(law.index, law.curvature)
+    model = law.flux_cm2_s[:, None] * share[:, first]
     low, high = bands.unc_low_cm2_s, bands.unc_high_cm2_s
     error = np.where((model > bands.flux_cm2_s) | np.isnan(low), high, -np.nan_to_num(low))
     chi2 = ((model - bands.flux_cm2_s) / np.maximum(error, 1e-300)) ** 2

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from models.likelihood.band_fit import BandProfile, fit_bands
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.neighbourhood import Neighbourhoods
 from models.likelihood.optics import SEPARATIONS_DEG, PointSpread
-from models.likelihood.spectrum import BandProfile, fit_bands
 from sky.survey import get_survey
 
 RADIUS_DEG, PIXEL_DEG = 3.0, 0.1

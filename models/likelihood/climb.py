@@ -1,0 +1,65 @@
+"""Band fluxes of highest likelihood, the background's levels fitted with them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.likelihood.local_fit import LEAST_LEVEL, SETTLED, LocalSky
+
+Floats = NDArray[np.float64]
+
+
+def climb(
+    sky: LocalSky, psf: Floats, exposures: Floats, in_band: Floats, flux: Floats, level: Floats, steps: int
+) -> tuple[Floats, Floats]:
+    """Raise the likelihood over band fluxes and background levels together.
+
+    Newton steps, held back wherever they would lower the likelihood of a band (Levenberg 1944, Q. Appl. Math. 2,
+    164). A band that has settled rests: no result depends on what else is fitted at the same time.
+
+    Parameters
+    ----------
+    sky : LocalSky
+    psf : array [n_pairs]
+        Per sr.
+    exposures : array [n, n_planes]
+        cm2 s.
+    in_band : array [n_planes, n_bands]
+        1 where a plane belongs to a band.
+    flux : array [n, n_bands]
+        Where to begin, cm-2 s-1.
+    level : array [n, n_planes]
+        Likewise, of the background.
+    steps : int
+        At most so many.
+
+    Returns
+    -------
+    flux, level
+    """
+    reach = (exposures * sky.contained) @ in_band
+    least = 1e-3 / reach
+    to_planes = in_band.T
+    caution, best = np.zeros_like(flux), np.full_like(flux, -np.inf)
+    moving = np.ones(flux.shape, dtype=bool)
+    new_flux, new_level, known = flux, level, None
+    for step in range(steps + 1):
+        at = sky.slopes((new_flux @ to_planes) * exposures, new_level, psf)
+        value = at.value @ in_band
+        better = moving & (value >= best)
+        in_better = better @ to_planes > 0
+        known = at if known is None else at.kept(in_better, known)
+        flux, best = np.where(better, new_flux, flux), np.where(better, value, best)
+        level = np.where(in_better, new_level, level)
+        caution = np.where(better, caution / 10, np.maximum(10 * caution, 0.1))
+        free = known.freed(level, 1 + caution @ to_planes)
+        slope = (free.slope * exposures) @ in_band
+        bend = np.maximum((free.bend * exposures**2) @ in_band, 1e-6 * reach**2)
+        # what twice ln L may yet gain; a flux at its end stays there
+        gain = np.where((flux <= least) & (slope < 0), 0, slope**2 / bend)
+        moving &= gain + (free.rest**2 * known.level_bend) @ in_band > SETTLED
+        if step == steps or not moving.any():
+            break
+        new_flux = np.maximum(flux + np.clip(slope / bend, -0.9 * flux, 2 * flux + 1e3 * least), least)
+        change = free.rest + free.follows * ((new_flux - flux) @ to_planes) * exposures
+        new_level = np.maximum(level + np.clip(change, -0.7 * level, 2 * level), LEAST_LEVEL)
+    return flux, level
