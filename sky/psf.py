@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 import healpy as hp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 from scipy.special import i0e
 
 Array = NDArray[np.float64]
@@ -13,6 +14,7 @@ Array = NDArray[np.float64]
 # Fine in the core (0.07 mdeg steps below 0.01 deg), 0.7 % steps in the wings, out to the antipode.
 SEPARATION_DEG: Array = 0.01 * np.sinh(np.linspace(0.0, np.arcsinh(18000.0), 1501))
 SEPARATION_DEG[-1] = 180.0
+GAUSSIAN_REACH = 9.0  # standard deviations; beyond is less than 1e-17
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ class RadialPSF:
         """Convolved with a uniform disc of `radius_deg`."""
         return self if radius_deg <= 0 else self._averaged(_disc_rings(float(radius_deg)))
 
-    def _averaged(self, weights: Array) -> "RadialPSF":
+    def _averaged(self, weights: csr_array) -> "RadialPSF":
         return RadialPSF.normalised(weights @ self.density_per_sr)
 
     def pixel_kernel(
@@ -105,28 +107,63 @@ def _cumulative(density: Array) -> Array:
 
 
 @lru_cache(maxsize=2)
-def _gaussian_rings(sigma_deg: float) -> Array:
+def _gaussian_rings(sigma_deg: float) -> csr_array:
     """Weight of the ring at each separation (columns) in a Gaussian mean about a point at each (rows).
 
     In the tangent plane: a Gaussian over the ring's azimuths is a modified Bessel function.
     """
-    r, other = SEPARATION_DEG[:, None], SEPARATION_DEG[None, :]
-    return _rows_to_one(np.exp(-0.5 * ((r - other) / sigma_deg) ** 2) * i0e(r * other / sigma_deg**2))
+    rings = _Rings.within(GAUSSIAN_REACH * sigma_deg)
+    r, other = rings.row_deg, rings.column_deg
+    return rings.shares(np.exp(-0.5 * ((r - other) / sigma_deg) ** 2) * i0e(r * other / sigma_deg**2))
 
 
 @lru_cache(maxsize=2)
-def _disc_rings(radius_deg: float) -> Array:
+def _disc_rings(radius_deg: float) -> csr_array:
     """The same for a uniform disc: the part of the ring that the disc covers, in the tangent plane."""
-    r, other = SEPARATION_DEG[:, None], SEPARATION_DEG[None, :]
+    rings = _Rings.within(radius_deg)
+    r, other = rings.row_deg, rings.column_deg
     with np.errstate(divide="ignore", invalid="ignore"):
         cosine = (r**2 + other**2 - radius_deg**2) / (2 * r * other)
     inside = r + other <= radius_deg
-    return _rows_to_one(np.where(inside, np.pi, np.arccos(np.clip(np.nan_to_num(cosine, nan=1), -1, 1))))
+    return rings.shares(np.where(inside, np.pi, np.arccos(np.clip(np.nan_to_num(cosine, nan=1), -1, 1))))
 
 
-def _rows_to_one(density: Array) -> Array:
-    """Shares of rings from weights per area; a kernel too narrow for the grid leaves its point as it is."""
-    edges = np.concatenate([[0.0], 0.5 * (SEPARATION_DEG[1:] + SEPARATION_DEG[:-1]), SEPARATION_DEG[-1:]])
-    weight = density * np.diff(edges**2)
-    total = weight.sum(axis=1, keepdims=True)
-    return np.where(total > 0, weight / np.where(total > 0, total, 1), np.eye(len(SEPARATION_DEG)))
+@dataclass(frozen=True, eq=False)
+class _Rings:
+    """Pairs of separations no farther apart than a kernel reaches, row by row: elsewhere it is 0.
+
+    Attributes
+    ----------
+    first : array of int [1502]
+        Number of each row's first pair, and of all.
+    row, column : array of int [n_pairs]
+    """
+
+    first: NDArray[np.int64]
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+
+    @classmethod
+    def within(cls, reach_deg: float) -> "_Rings":
+        low = np.searchsorted(SEPARATION_DEG, SEPARATION_DEG - reach_deg)
+        high = np.searchsorted(SEPARATION_DEG, SEPARATION_DEG + reach_deg, side="right")
+        first = np.concatenate([[0], np.cumsum(high - low)])
+        row = np.repeat(np.arange(len(low)), high - low)
+        return cls(first, row, np.arange(first[-1]) - (first[:-1] - low)[row])
+
+    @property
+    def row_deg(self) -> Array:
+        return SEPARATION_DEG[self.row]
+
+    @property
+    def column_deg(self) -> Array:
+        return SEPARATION_DEG[self.column]
+
+    def shares(self, density: Array) -> csr_array:
+        """Shares of rings from weights per area; a kernel too narrow for the grid leaves its point as it is."""
+        edges = np.concatenate([[0.0], 0.5 * (SEPARATION_DEG[1:] + SEPARATION_DEG[:-1]), SEPARATION_DEG[-1:]])
+        weight = density * np.diff(edges**2)[self.column]
+        total = np.add.reduceat(weight, self.first[:-1])[self.row]
+        share = np.where(total > 0, weight / np.where(total > 0, total, 1), self.row == self.column)
+        size = len(SEPARATION_DEG)
+        return csr_array((share, self.column, self.first), shape=(size, size))

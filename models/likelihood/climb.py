@@ -7,6 +7,8 @@ from models.likelihood.local_fit import LEAST_LEVEL, SETTLED, LocalSky
 
 Floats = NDArray[np.float64]
 
+STEPS_TOGETHER = 6  # then those that have settled are left out
+
 
 def climb(
     sky: LocalSky, psf: Floats, exposures: Floats, in_band: Floats, flux: Floats, level: Floats, steps: int
@@ -14,7 +16,7 @@ def climb(
     """Raise the likelihood over band fluxes and background levels together.
 
     Newton steps, held back wherever they would lower the likelihood of a band (Levenberg 1944, Q. Appl. Math. 2,
-    164). A band that has settled rests: no result depends on what else is fitted at the same time.
+    164). Sources that have settled rest: no result depends on what else is fitted at the same time.
 
     Parameters
     ----------
@@ -36,13 +38,31 @@ def climb(
     -------
     flux, level
     """
+    flux, level = flux.copy(), level.copy()
+    rows = np.ones(len(flux), dtype=bool)
+    for _ in range(0, steps, STEPS_TOGETHER):
+        part = sky if rows.all() else sky.select(rows)
+        pairs = rows[sky.near.owner]
+        flux[rows], level[rows], moving = _steps(
+            part, psf[pairs], exposures[rows], in_band, flux[rows], level[rows]
+        )
+        rows[rows] = moving
+        if not rows.any():
+            break
+    return flux, level
+
+
+def _steps(
+    sky: LocalSky, psf: Floats, exposures: Floats, in_band: Floats, flux: Floats, level: Floats
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Some steps; fluxes, levels, and which sources [n] have not settled."""
     reach = (exposures * sky.contained) @ in_band
     least = 1e-3 / reach
     to_planes = in_band.T
     caution, best = np.zeros_like(flux), np.full_like(flux, -np.inf)
     moving = np.ones(flux.shape, dtype=bool)
     new_flux, new_level, known = flux, level, None
-    for step in range(steps + 1):
+    for step in range(STEPS_TOGETHER + 1):
         at = sky.slopes((new_flux @ to_planes) * exposures, new_level, psf)
         value = at.value @ in_band
         better = moving & (value >= best)
@@ -51,15 +71,17 @@ def climb(
         flux, best = np.where(better, new_flux, flux), np.where(better, value, best)
         level = np.where(in_better, new_level, level)
         caution = np.where(better, caution / 10, np.maximum(10 * caution, 0.1))
-        free = known.freed(level, 1 + caution @ to_planes)
-        slope = (free.slope * exposures) @ in_band
-        bend = np.maximum((free.bend * exposures**2) @ in_band, 1e-6 * reach**2)
+        free = known.freed(level)
+        slope, bend = (free.slope * exposures) @ in_band, (free.bend * exposures**2) @ in_band
         # what twice ln L may yet gain; a flux at its end stays there
-        gain = np.where((flux <= least) & (slope < 0), 0, slope**2 / bend)
+        gain = np.where((flux <= least) & (slope < 0), 0, slope**2 / np.maximum(bend, 1e-6 * reach**2))
         moving &= gain + (free.rest**2 * known.level_bend) @ in_band > SETTLED
-        if step == steps or not moving.any():
+        if step == STEPS_TOGETHER or not moving.any():
             break
+        free = known.freed(level, 1 + caution @ to_planes)
+        slope, bend = (free.slope * exposures) @ in_band, (free.bend * exposures**2) @ in_band
+        bend = np.maximum(bend, 1e-6 * reach**2)
         new_flux = np.maximum(flux + np.clip(slope / bend, -0.9 * flux, 2 * flux + 1e3 * least), least)
         change = free.rest + free.follows * ((new_flux - flux) @ to_planes) * exposures
         new_level = np.maximum(level + np.clip(change, -0.7 * level, 2 * level), LEAST_LEVEL)
-    return flux, level
+    return flux, level, np.any(moving, axis=1)

@@ -135,16 +135,17 @@ class LocalSky:
         """The likelihood of `photons` and `level`, [n, n_planes] each, and its derivatives; `psf` [n_pairs]."""
         near, weight = self.near, self.weight
         expected = self.expected(near.per_pixel(photons) * psf, level)
-        source, back = psf / expected, self.background / expected
+        inverse = 1 / expected
+        source, back = psf * inverse, self.background * inverse
         of_source, of_back = near.counts * source, near.counts * back
         gain = near.plane_total(near.counts * np.log(expected))
         return Slopes(
             value=weight * (gain - photons * self.contained - level * self.background_total),
             photons=weight * (near.plane_total(of_source) - self.contained),
             level=weight * (near.plane_total(of_back) - self.background_total),
-            photons_bend=weight * near.plane_total(of_source * source),
             mixed=weight * near.plane_total(of_source * back),
-            level_bend=np.maximum(weight * near.plane_total(of_back * back), 1e-9),
+            photons_bend=weight * near.plane_total(np.multiply(of_source, source, out=of_source)),
+            level_bend=np.maximum(weight * near.plane_total(np.multiply(of_back, back, out=of_back)), 1e-9),
         )
 
     def levels(self, signal: Floats, start: Floats) -> Floats:
@@ -164,7 +165,11 @@ class LocalSky:
 
     def expected(self, signal: Floats, level: Floats) -> Floats:
         """Expected photons per sr [n_pairs]."""
-        return signal + self.near.per_pixel(level) * self.background + self.neighbours
+        out = self.near.per_pixel(level)
+        out *= self.background
+        out += self.neighbours
+        out += signal
+        return out
 
     def plane_likelihood(self, photons: Floats, signal: Floats, level: Floats) -> Floats:
         """Weighted log-likelihood of each plane, [n, n_planes], for `photons` [n, n_planes] that make `signal`."""

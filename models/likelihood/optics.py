@@ -93,8 +93,8 @@ def _blurred(survey: Survey, response: Response, blur_deg: Floats, profiles: lis
     shape = (len(profiles), len(survey.planes), STEPS)
     density, contained = np.empty(shape), np.empty(shape)
     # one width after the other: the weights of a convolution are kept for the next of the same width
-    for disc in sorted({p.disc_deg for p in profiles}):
-        for width in sorted({(float(b), p.gaussian_deg) for b in blur_deg for p in profiles}):
+    for width in sorted({(float(b), p.gaussian_deg) for b in blur_deg for p in profiles}):
+        for disc in sorted({p.disc_deg for p in profiles}):
             for plane, (band, event_type) in enumerate(survey.planes):
                 b = survey.bands[band]
                 for k, profile in enumerate(profiles):

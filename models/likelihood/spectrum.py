@@ -15,7 +15,8 @@ from sky.survey import Survey
 
 Floats = NDArray[np.float64]
 
-STEPS = 40
+STEPS = 42
+STEPS_TOGETHER = 6  # then those that have settled are left out
 INDEX_RANGE = (0.5, 6.0)
 CURVATURE_RANGE = (-1.0, 2.0)
 LOWEST = np.array([-80.0, INDEX_RANGE[0], CURVATURE_RANGE[0]])
@@ -98,16 +99,13 @@ def fit_spectrum(
     posterior = _Posterior(sky, psf, exposures, survey, prior)
     start = np.log(np.maximum(start_flux_cm2_s, 1e-20))
     first = np.column_stack([start, np.tile(posterior.mean, (len(start), 1))])
-    here = posterior(first, np.ones_like(exposures))
-    caution, moving = np.full(len(start), 0.1), np.ones(len(start), dtype=bool)
-    for _ in range(STEPS):
-        new = posterior(*here.step(caution))
-        better = moving & (new.value >= here.value)
-        here = new.where(better, here)
-        caution = np.where(better, caution / 5, np.minimum(caution * 10, 1e6))
-        moving &= here.gain > SETTLED
+    here, moving = _steps(posterior, first, np.ones_like(exposures))
+    for _ in range(STEPS_TOGETHER, STEPS, STEPS_TOGETHER):
         if not moving.any():
             break
+        new, still = _steps(posterior.select(moving), here.at[moving], here.level[moving])
+        here = here.replaced(moving, new)
+        moving[moving] = still
     error = np.sqrt(np.linalg.inv(here.bend)[:, range(first.shape[1]), range(first.shape[1])])
     flux, straight = np.exp(here.at[:, 0]), np.zeros((len(start), 1))
     _, index, curvature = np.column_stack([here.at, straight])[:, :3].T
@@ -123,6 +121,21 @@ def fit_spectrum(
         ts=np.maximum(2 * (here.likelihood - none), 0),
         photons=here.photons,
     )
+
+
+def _steps(posterior: "_Posterior", at: Floats, level: Floats) -> tuple["_Point", NDArray[np.bool_]]:
+    """Some steps; the best point, and which sources [n] have not settled."""
+    here = posterior(at, level)
+    caution, moving = np.full(len(at), 0.1), np.ones(len(at), dtype=bool)
+    for _ in range(STEPS_TOGETHER):
+        new = posterior(*here.step(caution))
+        better = moving & (new.value >= here.value)
+        here = new.where(better, here)
+        caution = np.where(better, caution / 5, np.minimum(caution * 10, 1e6))
+        moving &= here.gain > SETTLED
+        if not moving.any():
+            break
+    return here, moving
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +178,13 @@ class _Point:
         pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
         return _Point(*(np.where(rows.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
 
+    def replaced(self, rows: NDArray[np.bool_], new: "_Point") -> "_Point":
+        """With other values in some rows."""
+        out = {f.name: getattr(self, f.name).copy() for f in fields(self)}
+        for name, values in out.items():
+            values[rows] = getattr(new, name)
+        return _Point(**out)
+
     @property
     def gain(self) -> Floats:
         """What one more step may gain in twice the posterior, [n]."""
@@ -188,9 +208,17 @@ class _Posterior:
     def __init__(
         self, sky: LocalSky, psf: Floats, exposures: Floats, survey: Survey, prior: SpectralPrior
     ) -> None:
-        self.sky, self.psf, self.exposures, self.shares = sky, psf, exposures, Shares(survey)
+        self.sky, self.psf, self.exposures = sky, psf, exposures
+        self.shares, self.prior, self.survey = Shares(survey), prior, survey
         beliefs = [prior.index] if prior.curvature is None else [prior.index, prior.curvature]
         self.mean, self.width = np.array(beliefs).T
+
+    def select(self, rows: NDArray[np.bool_]) -> "_Posterior":
+        """Some of the sources."""
+        pairs = rows[self.sky.near.owner]
+        return _Posterior(
+            self.sky.select(rows), self.psf[pairs], self.exposures[rows], self.survey, self.prior
+        )
 
     def __call__(self, at: Floats, level: Floats) -> _Point:
         share, tilt = self.shares(at[:, 1], at[:, 2] if at.shape[1] > 2 else np.zeros(len(at)))

@@ -165,8 +165,7 @@ def _of_tile(
     scales = BackgroundScales()
     mixture = sky.mixture(vectors[seen], np.zeros(len(seen), np.int64))
     background = sky.background_between(mixture, photons, scales)
-    for _ in range(2):
-        mixture, photons, background = sky.settle(mixture, photons, background, scales, MEASURING)
+    mixture, photons, background = sky.settle(mixture, photons, background, scales, MEASURING)
 
     mine = np.searchsorted(seen, rows)
     radius = np.clip(2 * spread.radius_deg(0.9), *FIT_RADIUS_DEG)

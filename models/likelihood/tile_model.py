@@ -35,18 +35,18 @@ class Pace:
         Turns, and steps of the sources in each.
     stretch : float
         Of the sources' steps, see `Mixture.step`.
-    first_widened : int
-        From this turn on sources may be wider than points.
+    widened : tuple of int
+        Turns in which the widths of the sources are chosen anew.
     """
 
     rounds: int
     steps: int
     stretch: float
-    first_widened: int
+    widened: tuple[int, ...]
 
 
-SEARCHING = Pace(rounds=3, steps=4, stretch=1.0, first_widened=1)
-MEASURING = Pace(rounds=6, steps=2, stretch=1.8, first_widened=5)
+SEARCHING = Pace(rounds=3, steps=4, stretch=1.0, widened=(1, 2))
+MEASURING = Pace(rounds=6, steps=2, stretch=1.8, widened=(2,))
 THINNINGS = 3
 
 
@@ -159,7 +159,7 @@ class TileSky:
             floor = self.per_sr(background)
             for _ in range(pace.steps):
                 photons = mixture.step(photons, floor, pace.stretch)
-            if k >= pace.first_widened:
+            if k in pace.widened:
                 mixture = mixture.widened(photons, floor)
             share = self.thinned(floor, mixture.density(photons))
             background = estimate(self.filter.smoother, share, self.mean, scales)
