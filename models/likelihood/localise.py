@@ -18,7 +18,7 @@ DROP_68, DROP_95 = -2 * np.log(0.32), -2 * np.log(0.05)
 ROUNDS = 6
 RESTING = 0.05  # errors a round
 # Pixels within the radius that holds this share of the photons know nearly all about a source's place.
-KNOWING, LEAST_RADIUS_DEG = 0.9, 1.0
+KNOWING, LEAST_RADIUS_DEG = 0.95, 1.0
 RIM_DEG = 0.02
 LARGEST_STEP_DEG = 0.1
 # Ellipses are right for known neighbours, background and spectrum. Where these are fitted, 68 and 95 % of the sources of

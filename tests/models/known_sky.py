@@ -67,23 +67,38 @@ def over_disc(vectors, radius_deg, rng):
 
 
 def make_sky(
-    glon, glat, flux, index, seed, background_sr=HIGH_LATITUDE_SR, curves=None, disc_deg=None
+    glon,
+    glat,
+    flux,
+    index,
+    seed,
+    background_sr=HIGH_LATITUDE_SR,
+    curves=None,
+    disc_deg=None,
+    survey_name="lat-10gev",
+    spectrum=None,
 ) -> KnownSky:
-    """A lat-10gev sky of uniform exposure.
+    """A sky of uniform exposure, the same for all planes.
 
     `background_sr` by band, or a function of (band, glon, glat); `curves` [n, n_slices] are fluxes over `flux`
-    in slices of equal exposure; `disc_deg` [n] spreads sources over discs.
+    in slices of equal exposure; `disc_deg` [n] spreads sources over discs. Spectra are power laws of `flux` and
+    `index`, or `spectrum`; the PSF is that of `index`.
     """
     rng = np.random.default_rng(seed)
-    survey = get_survey("lat-10gev")
+    survey = get_survey(survey_name)
     response = load_response(survey.irfs)
     vectors = unit_vectors(glon, glat)
     slices = 1 if curves is None else np.shape(curves)[1]
     curves = np.ones((len(vectors), 1)) if curves is None else np.asarray(curves)
     maps = {}
-    for band, b in enumerate(survey.bands):
-        psfs = {g: response.band_psf("BOTH", b.emin_gev, b.emax_gev, g) for g in set(np.round(index, 1))}
-        expected = band_flux(survey, flux, index, band) * EXPOSURE_CM2_S / slices
+    for band, event_type in survey.planes:
+        b = survey.bands[band]
+        psfs = {g: response.band_psf(event_type, b.emin_gev, b.emax_gev, g) for g in set(np.round(index, 1))}
+        if spectrum is None:
+            fluxes = band_flux(survey, flux, index, band)
+        else:
+            fluxes = spectrum.photon_flux(b.emin_gev, b.emax_gev)[:, 0]
+        expected = fluxes * EXPOSURE_CM2_S / slices
         for t in range(slices):
             pixels = [background_photons(background_sr, band, b, slices, rng)]
             source = np.repeat(np.arange(len(vectors)), rng.poisson(expected * curves[:, t]))
@@ -93,7 +108,7 @@ def make_sky(
             for g, psf in psfs.items():
                 of_index = np.round(index, 1)[source] == g
                 pixels.append(draw_photons(places[of_index], psf, b.order, rng))
-            maps[band, "BOTH", t] = HealpixCounts.from_pixels(b.order, np.concatenate(pixels))
+            maps[band, event_type, t] = HealpixCounts.from_pixels(b.order, np.concatenate(pixels))
     values = np.full((len(survey.planes), slices, 12), EXPOSURE_CM2_S / slices)
     times = tuple((float(t), t + 1.0) for t in range(slices)) if slices > 1 else ()
     exposure = ExposureMaps(survey, 0, values)

@@ -1,13 +1,26 @@
-"""Band fluxes against counts exactly as expected, for which the best flux and its error are known."""
+"""Fluxes, spectra and places against counts exactly as expected, for which the best values and errors are known."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.table import Table
+from hypothesis import given
+from hypothesis import strategies as st
 
+from models.likelihood import Detections, characterise
 from models.likelihood.band_fit import BandProfile, fit_bands
+from models.likelihood.evidence import POPULATIONS
 from models.likelihood.local_fit import LocalSky
+from models.likelihood.localise import DROP_95, localise
 from models.likelihood.neighbourhood import Neighbourhoods
 from models.likelihood.optics import SEPARATIONS_DEG, PointSpread
+from models.likelihood.spectral_shares import Shares
+from sky.spectra import LogParabola, PLSuperExpCutoff
 from sky.survey import get_survey
+from sky.tiles import owner
+from tests.models.known_sky import make_sky
 
 RADIUS_DEG, PIXEL_DEG = 3.0, 0.1
 SIGMA_DEG = np.array([1.2, 0.5, 0.2])  # of a Gaussian PSF, one a plane: the first fills the neighbourhood
@@ -63,3 +76,99 @@ def test_the_best_flux_is_found_however_bright_and_blurred_a_source_is(photons: 
         if bands.ts[0, band] > 25:
             for unc in (-bands.unc_low_cm2_s[0, band], bands.unc_high_cm2_s[0, band]):
                 assert unc * EXPOSURE_CM2_S == pytest.approx(error, rel=0.1)
+
+
+def test_a_background_known_to_some_percent_leaves_an_error_of_that_share() -> None:
+    sky = expected_sky(np.full(3, 5e3))
+    exposure, survey = np.full((1, 3), EXPOSURE_CM2_S), get_survey("lat-10gev")
+    exact = fit_bands(BandProfile(sky, sky.psf(), exposure, survey))
+    weighted = replace(sky, background_error=0.03)
+    honest = fit_bands(BandProfile(weighted, weighted.psf(), exposure, survey))
+    # photons of the background under the PSF: 4 pi sigma^2 for a Gaussian
+    under = BACKGROUND_SR * 4 * np.pi * np.radians(SIGMA_DEG) ** 2
+    assert honest.flux_cm2_s == pytest.approx(exact.flux_cm2_s, rel=0.01)
+    growth = honest.unc_high_cm2_s[0] / exact.unc_high_cm2_s[0]
+    assert growth == pytest.approx(np.sqrt(1 + 0.03**2 * under), rel=0.05)
+    assert growth[0] > 3
+
+
+def test_the_ellipse_is_that_of_the_fisher_matrix_however_wide_the_psf() -> None:
+    """The neighbourhood cuts the PSF off: photons that leave it must count too."""
+    photons = np.array([3e4, 0.0, 0.0])
+    sky = expected_sky(photons)
+    level = np.ones((1, 3))
+    place = localise(sky, photons[None], level)
+    # mu P'^2 / (mu P + B) for one axis, over the disc that holds 95 % of the photons
+    sigma = np.radians(SIGMA_DEG[0])
+    r = np.linspace(0, sigma * np.sqrt(-2 * np.log(0.05)), 20001)
+    density = photons[0] / (2 * np.pi * sigma**2) * np.exp(-0.5 * (r / sigma) ** 2)
+    fisher = np.trapezoid(np.pi * r * (density * r / sigma**2) ** 2 / (density + BACKGROUND_SR[0]), r)
+    error_deg = np.degrees(1 / np.sqrt(fisher))
+    assert 0.01 < error_deg < 0.1
+    assert place.r95_deg[0] == pytest.approx(np.sqrt(DROP_95) * error_deg, rel=0.02)
+    assert np.hypot(place.east_deg, place.north_deg)[0] < 0.05 * error_deg
+
+
+@given(index=st.floats(1.0, 3.5), curvature=st.floats(-0.3, 1.0))
+def test_shares_of_curved_spectra_are_integrals_and_tilts_their_derivatives(
+    index: float, curvature: float
+) -> None:
+    survey = get_survey("lat-6band")
+    shares = Shares(survey)
+    share, tilt = shares(np.array([index]), np.array([curvature]))
+    one = np.ones(1)
+    spectrum = LogParabola(one, shares.pivot_gev * one, index * one, curvature * one)
+    headline = spectrum.photon_flux(*survey.flux_range_gev)
+    bands = spectrum.photon_flux([b.emin_gev for b in survey.bands], [b.emax_gev for b in survey.bands])
+    expected = (bands / headline)[0, [band for band, _ in survey.planes]]
+    assert share[0] == pytest.approx(expected, rel=2e-3)
+    step = 1e-4
+    for k, (di, dc) in enumerate(((step, 0), (0, step)), start=1):
+        (high, _), (low, _) = (
+            shares(np.array([index + s * di]), np.array([curvature + s * dc])) for s in (1, -1)
+        )
+        assert tilt[0, :, k] == pytest.approx(np.log(high / low)[0] / (2 * step), rel=1e-3, abs=1e-6)
+
+
+# Photons per sr and plane of a six-band sky at high latitude.
+SIX_BANDS_SR = np.array([5e5, 4e5, 2e5, 1.2e5, 2e4, 6e3])
+
+
+@pytest.fixture(scope="module")
+def pulsars():
+    """Twelve bright pulsars, far apart, known to a third in flux: photons from 0.3 GeV on."""
+    n = 12
+    glon, glat = np.arange(n) * 30.0, np.where(np.arange(n) % 2, 40.0, -40.0)
+    one = np.ones(n)
+    spectrum = PLSuperExpCutoff(3e-9 * one, one, 1.4 * one, 0.007 * one, 2 / 3 * one)
+    survey = get_survey("lat-6band")
+    truth = spectrum.photon_flux(*survey.flux_range_gev)[:, 0]
+    sky = make_sky(glon, glat, truth, 2.2 * one, 5, SIX_BANDS_SR, survey_name="lat-6band", spectrum=spectrum)
+    rough = truth * np.exp(np.random.default_rng(6).normal(0, 0.3, n))
+    found = Detections(
+        owner(glon, glat), glon, glat, 1e3 * one, one, rough, np.repeat(SIX_BANDS_SR[None], n, 0).repeat(2, 1)
+    )
+    measured = characterise(found, np.arange(n), sky.cube, sky.exposure, sky.response, survey, 0)
+    return survey, spectrum, truth, measured
+
+
+def test_curved_spectra_keep_their_flux(pulsars) -> None:
+    _, _, truth, measured = pulsars
+    assert measured.flux_cm2_s.mean() / truth[0] == pytest.approx(1, abs=0.03)
+    pull = (measured.flux_cm2_s - truth) / measured.unc_flux_cm2_s
+    assert np.abs(pull).max() < 4
+
+
+def test_a_bright_source_keeps_its_photons_where_the_psf_is_as_wide_as_the_background(pulsars) -> None:
+    survey, spectrum, _, measured = pulsars
+    bands = spectrum.photon_flux([b.emin_gev for b in survey.bands], [b.emax_gev for b in survey.bands])
+    ratio = measured.band_flux.mean(axis=0) / bands[0]
+    assert ratio[:5] == pytest.approx(1, abs=0.06)
+
+
+def test_what_is_believed_of_curvatures_is_what_4fgl_dr2_found(lat_data: Path) -> None:
+    table = Table.read(lat_data / "catalogs" / "gll_psc_v27.fit.gz", hdu="LAT_Point_Source_Catalog")
+    bright = table[table["Signif_Avg"] > 20]
+    mean, width = POPULATIONS["lat-6band"].spectra.curvature
+    assert mean == pytest.approx(np.mean(bright["LP_beta"]), abs=0.01)
+    assert width == pytest.approx(np.std(bright["LP_beta"]), abs=0.015)
