@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.characterisation.sample import Sample, cached_sample
-from benchmarks.characterisation.skies import CALIBRATING, TILES_A_BLOCK
+from benchmarks.characterisation.skies import CALIBRATING
 from models.characterise import calibration as cal
 from models.characterise import position
 from models.characterise.inference import Characterisers, reality_logits, shipped
@@ -26,6 +26,7 @@ from models.characterise.inputs import Inputs, make_inputs
 from models.characterise.on_lists import Listed, fit_line, judgements, probability
 from models.characterise.shipped import shipped_path
 from models.detectors import default_detector
+from models.training.drawn_sky import TILES_A_BLOCK
 from models.training.loop import commit
 from sky.frames import galactic_to_icrs, position_angle_deg, separation_deg
 from sky.readers.files import file_sha256

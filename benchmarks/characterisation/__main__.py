@@ -19,7 +19,6 @@ from benchmarks.characterisation.figures import auc
 from benchmarks.characterisation.known_classes import known_places, real_confusion
 from benchmarks.characterisation.report import as_markdown
 from benchmarks.characterisation.sample import Sample, cached_sample
-from benchmarks.characterisation.skies import N_BLOCKS
 from benchmarks.characterisation.stream_skies import stream_figures
 from benchmarks.characterisation.tables import (
     class_figures,
@@ -34,6 +33,7 @@ from models.characterise import Characterisation, Listed, characterise_networks,
 from models.cutouts import FAKE
 from models.detectors import default_detector
 from models.evaluate import Positions, match
+from models.training.drawn_sky import N_BLOCKS
 from sky.survey import Survey, get_survey
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.characterisation.skies import CALIBRATING, Case, Truths, block_tiles, inside_blocks, make_case
+from benchmarks.characterisation.skies import BORDER_DEG, CALIBRATING, Case, make_case
 from models.cutouts import Cutouts, cut_tile
 from models.detectors import default_detector, make_detector
 from models.evaluate import Positions, match
 from models.likelihood import Detections, Extensions, Measurements, Surroundings, extensions, measure
+from models.training.drawn_sky import Truths, block_tiles, inside_blocks
 from sky.response import load_response
 from sky.survey import Survey
 from sky.tiles import TileGrid
@@ -87,7 +88,7 @@ def make_sample(survey: Survey, name: str, step: int) -> Sample:
     found = detect(case.cube, case.exposure, response, grid, tiles, SEED)
     found = found.select(found.det_prob >= THRESHOLD)
     seconds["detect"] = time.process_time() - started
-    rows = np.flatnonzero(inside_blocks(found.glon_deg, found.glat_deg, tiles))
+    rows = np.flatnonzero(inside_blocks(found.glon_deg, found.glat_deg, tiles, BORDER_DEG))
     rows = rows[np.argsort(found.tile[rows], kind="stable")]
     started = time.process_time()
     around = Surroundings.of(found, rows, case.cube, case.exposure, response)

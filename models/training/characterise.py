@@ -38,6 +38,8 @@ class FitConfig:
         Of AdamW; the rate starts slowly and falls by half a cosine.
     patience : int
         Epochs without a better score before a stage ends.
+    searched : int
+        Skies that the survey's detector searches, for `real`: it is taught with these lists too.
     """
 
     seed: int = 1
@@ -46,6 +48,7 @@ class FitConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     patience: int = 4
+    searched: int = 0
 
 
 @dataclass

@@ -111,7 +111,7 @@ def draw_pool(
                 raise TrainingError("interrupted while drawing cut-outs; what is drawn is kept")
             if n >= config.per_sky:
                 break
-        _save(path, Cutouts.join([c for c, _ in parts]), CutoutTruth.join([t for _, t in parts]))
+        save_cutouts(path, Cutouts.join([c for c, _ in parts]), CutoutTruth.join([t for _, t in parts]))
         seconds = time.monotonic() - started
         report(f"cut-outs ({config.split}): sky {number + 1} of {config.skies}, {seconds / 60:.1f} min")
 
@@ -120,10 +120,10 @@ def load_pool(survey: Survey, config: PoolConfig, folder: Path, cubes: bool = Fa
     """A drawn pool as inputs; `cubes` for networks on year cubes."""
     inputs, truths = [], []
     for number in range(config.skies):
-        cutouts, truth = _load(sky_file(folder, config, number))
-        usable = cutouts.covered & (cutouts.exposure_cm2_s > 0).all(1)
-        inputs.append(make_inputs(cutouts.select(usable), survey, cubes))
-        truths.append(truth.select(usable))
+        cutouts, truth = load_cutouts(sky_file(folder, config, number))
+        good = usable(cutouts)
+        inputs.append(make_inputs(cutouts.select(good), survey, cubes))
+        truths.append(truth.select(good))
     return Pool(join(inputs), CutoutTruth.join(truths))
 
 
@@ -133,7 +133,13 @@ def sky_file(folder: Path, config: PoolConfig, number: int) -> Path:
     return folder / f"{config.split}{shapes}-{config.seed}-{config.per_sky}-{number:04d}.npz"
 
 
-def _save(path: Path, cutouts: Cutouts, truth: CutoutTruth) -> None:
+def usable(cutouts: Cutouts) -> torch.Tensor:
+    """Rows that a network can be taught with."""
+    return cutouts.covered & (cutouts.exposure_cm2_s > 0).all(1)
+
+
+def save_cutouts(path: Path, cutouts: Cutouts, truth: CutoutTruth) -> None:
+    """Write all of them, or nothing."""
     arrays = {}
     for prefix, rows in (("c", cutouts), ("t", truth)):
         for f in fields(rows):
@@ -149,7 +155,8 @@ def _save(path: Path, cutouts: Cutouts, truth: CutoutTruth) -> None:
     part.replace(path)
 
 
-def _load(path: Path) -> tuple[Cutouts, CutoutTruth]:
+def load_cutouts(path: Path) -> tuple[Cutouts, CutoutTruth]:
+    """What `save_cutouts` wrote."""
     with np.load(path) as stored:
         values = {name: stored[name] for name in stored.files}
 

@@ -1,5 +1,6 @@
 """`asidcat train flux|real|class|class3d|position|characterise`: pools, networks, calibration, cards."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ from models.stream import DrawSky
 from models.training.characterise import FitConfig, fit_network
 from models.training.finish import Pools, finish
 from models.training.interrupt import interruptible
+from models.training.lists import ListConfig, draw_lists, load_lists
 from models.training.loop import commit
 from models.training.pool import Pool, PoolConfig, Report, draw_pool, load_pool
 from models.training_sky import BRIGHTNESS_SPREAD, FAINTEST, TrainingSky, as_measured, training_sky
 from models.weights import save_weights
 from sky.simulate import synthetic_sky
 from sky.survey import Survey, get_survey
+
+# Skies whose lists say when the training of `real` stops.
+LISTS_TO_VALIDATE = 2
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Plan:
     cutouts, validation, test : int
         Numbers of cut-outs, at least; `validation` of the mixture and again of B1, `test` of B1 and of B2.
     per_sky : int
+    every : int
+        Every so many blocks of a sky are searched for lists (`fit.searched` skies to train with).
     """
 
     survey: str
@@ -38,6 +45,7 @@ class Plan:
     validation: int = 12_000
     test: int = 12_000
     per_sky: int = 4000
+    every: int = 8
 
 
 def kinds_of(name: str, survey: Survey) -> tuple[str, ...]:
@@ -78,11 +86,33 @@ def train_characterisers(
             pool("test", plan.test, "b2", of_emission("B2")),
         )
         for config in configs:
-            network, told = fit_network(config, plan.fit, train, validation, folder, report, stopped)
+            taught, judged, told_of_lists = train, validation, {}
+            if config.kind == "real" and plan.fit.searched:
+                lists = {
+                    split: _lists(survey, ListConfig(seed, split, skies, plan.every), folder, report, stopped)
+                    for split, skies in (("train", plan.fit.searched), ("validation", LISTS_TO_VALIDATE))
+                }
+                # What a run asks of it is to tell apart what is on lists: that decides when to stop.
+                taught, judged = train.and_(lists["train"]), lists["validation"]
+                told_of_lists = {"lists": {split: _told(pool) for split, pool in lists.items()}}
+            network, told = fit_network(config, plan.fit, taught, judged, folder, report, stopped)
             path = folder / f"characterise-{config.kind}-{plan.survey}.safetensors"
-            save_weights(path, network, card(network, plan, told, command) | finish(network, train, pools))
+            known = card(network, plan, told, command) | told_of_lists
+            save_weights(path, network, known | finish(network, train, pools))
             out.append(path)
     return out
+
+
+def _lists(
+    survey: Survey, config: ListConfig, folder: Path, report: Report, stopped: Callable[[], bool]
+) -> Pool:
+    draw_lists(survey, config, folder / "pool" / "lists", report, stopped)
+    return load_lists(survey, config, folder / "pool" / "lists")
+
+
+def _told(lists: Pool) -> dict[str, Any]:
+    """What a card says of lists."""
+    return {"detections": len(lists), "share_real": round(float(lists.truth.real.float().mean()), 4)}
 
 
 def of_emission(emission: str) -> DrawSky:
@@ -100,13 +130,15 @@ def of_emission(emission: str) -> DrawSky:
 def card(network: Characteriser, plan: Plan, told: dict[str, Any], command: str) -> dict[str, Any]:
     """What is known of the weights, but for the machine and what `finish` finds."""
     best = {row["stage"]: row for row in sorted(told["history"], key=lambda row: row["score"])}
+    listed = network.config.kind == "real" and plan.fit.searched
+    lists = f", and the lists of the default detector on {plan.fit.searched} more" if listed else ""
     return {
         "network": network.config.to_dict(),
         "training": asdict(plan),
         "parameters": network.n_parameters,
         "hours": round(told["seconds"] / 3600, 3),
         "data": "cut-outs of synthetic skies: B1 and its random family, founding and physical flux laws; peaks of "
-        "the likelihood filter and random places; test skies apart; B2 (p6v11) never trained on",
+        f"the likelihood filter and random places{lists}; test skies apart; B2 (p6v11) never trained on",
         "command": command,
         "commit": commit(),
         "validation": best,

@@ -39,6 +39,12 @@ Device = Annotated[str, typer.Option(help="localise: cpu or cuda; where there is
 Cutouts = Annotated[int, typer.Option(min=1, help="All but localise: cut-outs to train with.")]
 Held = Annotated[int, typer.Option(min=1, help="All but localise: cut-outs to validate, and to test, with.")]
 PerSky = Annotated[int, typer.Option(min=1, help="All but localise: cut-outs of each sky.")]
+Searched = Annotated[
+    int,
+    typer.Option(
+        min=0, help="real: skies that the survey's detector searches; it is taught with their lists too."
+    ),
+]
 Epochs = Annotated[int, typer.Option(min=1, help="All but localise: passes over the cut-outs.")]
 
 
@@ -62,6 +68,7 @@ def train(
     held_out: Held = 12_000,
     per_sky: PerSky = 4000,
     epochs: Epochs = 12,
+    searched: Searched = 8,
 ) -> None:
     """Train a network, or go on with the training in the folder; the weights are the last line printed."""
     if network not in NETWORKS:
@@ -98,7 +105,8 @@ def train(
     from models.training.whole import Plan, kinds_of, train_characterisers
     from sky.survey import get_survey
 
-    plan = Plan(survey, FitConfig(seed, epochs, patience=patience), cutouts, held_out, held_out, per_sky)
+    fit = FitConfig(seed, epochs, patience=patience, searched=searched)
+    plan = Plan(survey, fit, cutouts, held_out, held_out, per_sky)
     kinds = kinds_of(network, get_survey(survey))
     for path in train_characterisers(kinds, plan, output, report, command):
         print(path)
