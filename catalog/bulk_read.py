@@ -3,23 +3,26 @@
 PostgreSQL's binary COPY writes each value with its length. Where no value is NULL and every one has its column's
 length, a row is a structure of fixed size and NumPy reads many of them at once; no Python object is made for a value.
 So NULL becomes NaN, a cell with a shape becomes its elements, and text becomes bytes filled up with zeros.
+Rows that have come are taken from libpq itself: psycopg does more for each than all that is done here.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice, product
-from typing import Any, TypeVar
+from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg import Copy, errors
 from sqlalchemy import Connection
 
+from catalog.characters import decode
 from catalog.columns import CODES
 
 HEADER_BYTES, TRAILER_BYTES = 19, 2
+LAST_BLOCK_BYTES = (TRAILER_BYTES, HEADER_BYTES + TRAILER_BYTES)  # of rows, of none
 ROWS_AT_ONCE = 4096
-T = TypeVar("T")
 Parameters = Sequence[Any] | Mapping[str, Any]
 # Single precision is made here: PostgreSQL refuses what is too small for it.
 _BINARY = {
@@ -82,7 +85,7 @@ def _chunks(
     with driver.cursor() as cursor, cursor.copy(copy, parameters) as stream:
         rest = b""
         skip = HEADER_BYTES
-        for blocks in _batched(stream, ROWS_AT_ONCE):
+        for blocks in _batches(stream):
             data = rest + b"".join(blocks)
             count = (len(data) - skip) // row.itemsize
             if count:
@@ -92,11 +95,26 @@ def _chunks(
         raise ReadError("the rows are not as long as their columns say")
 
 
-def _batched(values: Iterable[T], n: int) -> Iterator[list[T]]:
-    """Lists of n values each, the last one maybe shorter."""
-    iterator = iter(values)
-    while batch := list(islice(iterator, n)):
-        yield batch
+def _batches(stream: Copy) -> Iterator[list[bytes | bytearray | memoryview]]:
+    """The blocks of a binary COPY, a row each, many at a time; psycopg begins it, waits, and ends it."""
+    server = stream.connection.pgconn
+    batch: list[bytes | bytearray | memoryview] = []
+    for block in stream:
+        batch.append(block)
+        size = len(block)
+        # What is here already. The end, which comes after the last block, is for psycopg to see.
+        while size not in LAST_BLOCK_BYTES and len(batch) < ROWS_AT_ONCE:
+            size, block = server.get_copy_data(1)
+            if size <= 0:
+                break
+            batch.append(block)
+        if size < 0:  # a fault of the server, in one of these rows
+            results = list(iter(server.get_result, None))
+            raise errors.error_from_result(results[0])
+        if len(batch) >= ROWS_AT_ONCE:
+            yield batch
+            batch = []
+    yield batch
 
 
 def _cell(binary: str) -> Iterator[tuple[str, str]]:
@@ -129,11 +147,11 @@ def _array(field: Field, rows: NDArray[Any], taken: Iterator[int]) -> NDArray[An
         if np.any(rows[f"{k}n"] != rows.dtype[str(k)].itemsize):
             raise ReadError(f"column {field.name}: a value is missing or has another length")
     if field.kind == "text":
-        values = rows[str(numbers[0])]
-        long = np.char.str_len(values) > field.width
+        values = np.ascontiguousarray(rows[str(numbers[0])])
+        long = values.view(np.uint8).reshape(len(values), values.itemsize)[:, field.width] > 0
         if np.any(long):
             wide = values[long][0].decode("utf-8", "replace")
             raise ReadError(f"column {field.name} is {field.width} wide, too narrow for '{wide}'")
-        return np.char.decode(values, "utf-8").astype(field.dtype)
+        return decode(values, field.width)
     cells = np.stack([rows[str(k)] for k in numbers], axis=-1) if field.shape else rows[str(numbers[0])]
     return cells.astype(field.dtype).reshape(len(rows), *field.shape)

@@ -32,7 +32,11 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT reference_gev,
         power_law_density(m.flux_cm2_s, m."index", o.flux_range_gev[1], o.flux_range_gev[2], reference_gev) AS density
-    FROM (SELECT power_law_reference_gev(m."index", o.flux_range_gev[1], o.flux_range_gev[2])) r (reference_gev)
+    -- OFFSET 0: worked out once, not once for each place where it is used.
+    FROM (
+        SELECT power_law_reference_gev(m."index", o.flux_range_gev[1], o.flux_range_gev[2]) OFFSET 0
+    ) r (reference_gev)
+    OFFSET 0
 ) law
 LEFT JOIN (
     SELECT f.detection_id,
@@ -76,6 +80,11 @@ LEFT JOIN (
     ORDER BY f.detection_id, f.flux_cm2_s DESC
 ) peak ON peak.detection_id = s.detection_id
 """
+# Only where a column asks for it: releases made before there were log-parabolas do not.
+_CURVED = """
+LEFT JOIN curved_spectrum cs ON cs.detection_id = s.detection_id
+CROSS JOIN LATERAL log_parabola_at(cs, law.reference_gev) lp
+"""
 _COUNTERPARTS = """
 LEFT JOIN (
     SELECT DISTINCT ON (a.detection_id) a.detection_id, source.name, a.sep_deg, a.prob
@@ -87,9 +96,8 @@ LEFT JOIN (
     ORDER BY a.detection_id, k.id DESC
 ) {alias} ON {alias}.detection_id = s.detection_id
 """
-_BODY = (
-    _FROM
-    + _COUNTERPARTS.format(alias="fgl", catalog="4FGL-DR2")
+_LAST = (
+    _COUNTERPARTS.format(alias="fgl", catalog="4FGL-DR2")
     + _COUNTERPARTS.format(alias="fhl", catalog="3FHL")
     + "WHERE s.version = %(version)s"
 )
@@ -106,7 +114,18 @@ def read_release(conn: Connection, version: str, columns: tuple[Column, ...]) ->
     """
     observation = conn.exec_driver_sql(_OBSERVATION, (version,)).scalar_one()
     fields = [Field(c.name, c.sql, c.kind, c.width, c.shape) for c in columns]
-    found = read(conn, fields, _BODY, {"version": version, "observation": observation})
+    curved = _CURVED if any("lp." in c.sql or "cs." in c.sql for c in columns) else ""
+    found = read(conn, fields, _FROM + curved + _LAST, {"version": version, "observation": observation})
     # Sorted here: the server would sort whole rows, on disk.
-    order = np.lexsort([found[name] for name in ("Source_Name", "DEJ2000", "RAJ2000")])
+    order = order_by_place(*(found[name] for name in ("RAJ2000", "DEJ2000", "Source_Name")))
     return {name: found.pop(name)[order] for name in list(found)}
+
+
+def order_by_place(ra: NDArray[Any], dec: NDArray[Any], name: NDArray[Any]) -> NDArray[np.intp]:
+    """Order by right ascension; where it is the same, by declination and name."""
+    order = np.argsort(ra, kind="stable")
+    same = ra[order][1:] == ra[order][:-1]
+    ties = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    which = order[ties]
+    order[ties] = which[np.lexsort([name[which], dec[which], ra[which]])]
+    return order

@@ -1,5 +1,6 @@
 """FITS tables beside the catalogue: the detector's raw list, and the lineage of the sources."""
 
+import numpy as np
 from astropy.table import Table
 
 from catalog.formats.fits_tables import TableColumn, TableHDU
@@ -47,7 +48,7 @@ def raw_list(table: Table) -> TableHDU:
 
 def lineage(table: Table) -> TableHDU:
     """Identities of the sources (`catalog.release_lists.release_relations`)."""
-    width = max([1, *(len(v) for v in table["version"])])
+    width = max(1, np.strings.str_len(table["version"].value).max(initial=0))
 
     def column(
         name: str, of: str, form: str, text: str, ucd: str, unit: str = "", display: str = ""

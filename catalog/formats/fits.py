@@ -108,8 +108,9 @@ def _values(column: Column, table: Table) -> NDArray[Any]:
     """A column's values; NaN, blank or 0 where the catalogue has none."""
     if column.name in table.colnames:
         return table[column.name].value
-    return np.full(
-        len(table), {"text": "", "integer": 0, "long": 0}.get(column.kind, np.nan), dtype=column.dtype
+    kind, shape = column.dtype.base, (len(table), *column.dtype.shape)
+    return np.broadcast_to(
+        np.array({"text": "", "integer": 0, "long": 0}.get(column.kind, np.nan), dtype=kind), shape
     )
 
 

@@ -7,19 +7,22 @@ some at a time: a table is never there twice.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
+from numpy.typing import NDArray
+
+from catalog.characters import encode
+from catalog.formats.fits_checksum import checksum_text, ones_complement, words_sum
 
 CARD_WIDTH = 80
 COLUMN_KEYWORDS = ("TTYPE", "TFORM", "TUNIT", "TDISP", "TDIM")
 
-ROWS_AT_ONCE, BLOCK_BYTES = 4096, 2880
-PLACE = "HDU checksum updated 0000-00-00T00:00:00"
+ROWS_AT_ONCE, BLOCK_BYTES = 4096, 2880  # so many rows are whole words, as checksums want them
 BINARY = {"A": "S", "L": "S1", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 
 Card = tuple[str, Any, str]
@@ -81,24 +84,27 @@ def write_tables(path: Path, primary: Sequence[Card], tables: Sequence[TableHDU]
     first = fits.PrimaryHDU().header
     _set(first, primary)
     with path.open("wb") as stream:
-        _write_hdu(stream, first, ())
+        _write_hdu(stream, first, (), date)
         for table in tables:
-            _write_hdu(stream, _header(table, date), _rows(table.columns))
-    with fits.open(path, lazy_load_hdus=False) as hdus, path.open("r+b") as stream:
-        for hdu in hdus:
-            hdu.add_checksum(when=date)
-            stream.seek(hdu.fileinfo()["hdrLoc"])
-            stream.write(_bytes(hdu.header))
+            _write_hdu(stream, _header(table, date), _rows(table.columns), date)
 
 
-def _write_hdu(stream: BinaryIO, header: fits.Header, parts: Iterable[bytes]) -> None:
-    for keyword in ("CHECKSUM", "DATASUM"):  # their places, so that nothing moves when they are known
-        header[keyword] = ("0" * 16, PLACE)
+def _write_hdu(stream: BinaryIO, header: fits.Header, parts: Iterable[memoryview], date: str) -> None:
+    # The checksums' places, so that nothing moves when they are known.
+    header["CHECKSUM"] = ("0" * 16, date)
+    header["DATASUM"] = ("0", date)
+    start = stream.tell()
     stream.write(_bytes(header))
-    size = 0
+    size = total = 0
     for part in parts:
+        total += words_sum(part)
         size += stream.write(part)
     stream.write(b"\0" * (-size % BLOCK_BYTES))
+    header["DATASUM"] = str(ones_complement(total))
+    header["CHECKSUM"] = checksum_text(total + words_sum(_bytes(header)))
+    stream.seek(start)
+    stream.write(_bytes(header))
+    stream.seek(0, SEEK_END)
 
 
 def _bytes(header: fits.Header) -> bytes:
@@ -125,7 +131,7 @@ def _header(table: TableHDU, date: str) -> fits.Header:
     return header
 
 
-def _rows(columns: Sequence[TableColumn]) -> Iterator[bytes]:
+def _rows(columns: Sequence[TableColumn]) -> Iterator[memoryview]:
     """The rows of a table as FITS has them, some at a time."""
     record = np.dtype([(column.name, *column.binary) for column in columns])
     arrays = [np.asarray(column.values) for column in columns]
@@ -133,8 +139,15 @@ def _rows(columns: Sequence[TableColumn]) -> Iterator[bytes]:
         parts = [array[first : first + ROWS_AT_ONCE] for array in arrays]
         rows = np.zeros(len(parts[0]), record)
         for column, part in zip(columns, parts, strict=True):
-            rows[column.name] = np.where(part, b"T", b"F") if column.form == "L" else part
-        yield rows.tobytes()
+            rows[column.name] = _binary_cells(part, record[column.name])
+        yield rows.view(np.uint8).data
+
+
+def _binary_cells(part: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
+    """Cells that NumPy puts into the file's type without more ado: of a logical or a text it would make objects."""
+    if part.dtype.kind == "b":
+        return np.where(part, b"T", b"F")
+    return encode(part, kind.itemsize) if part.dtype.kind == "U" else part
 
 
 def _set(header: fits.Header, cards: Sequence[Card]) -> None:

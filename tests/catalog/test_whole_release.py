@@ -1,12 +1,14 @@
 """What is read for a release's files at once is what the view tells of each source."""
 
 import numpy as np
+import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
-from catalog.bulk_read import Field, ReadError, read
+from catalog.bulk_read import ROWS_AT_ONCE, Field, ReadError, read
 from catalog.freezing import freeze
 from catalog.release import release_table
+from catalog.whole_release import order_by_place
 from tests.catalog.small_run import characterise_run, finished_run
 
 
@@ -15,7 +17,7 @@ def test_it_is_what_the_view_says(engine: Engine, survey: str, bands: int, slice
     with engine.begin() as conn:
         for seed in (1, 2):  # another release's rows must not come in
             run = finished_run(conn, seed=seed, survey=survey, n_slices=slices)
-            characterise_run(conn, run, bands, slices)
+            characterise_run(conn, run, bands, slices, curved=True)
             freeze(conn, f"v{seed}", run)
         table = release_table(conn, "v2")
         view = [
@@ -54,3 +56,31 @@ def test_values_that_do_not_fit_are_refused(engine: Engine) -> None:
     ):
         with engine.connect() as conn, pytest.raises(ReadError, match=reason):
             read(conn, [field], body, [value])
+
+
+@pytest.mark.parametrize("rows", [0, 1, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, 3 * ROWS_AT_ONCE + 1])
+def test_any_number_of_rows_comes_whole_and_in_order(engine: Engine, rows: int) -> None:
+    fields = [Field("n", "n", "integer"), Field("minus", "-1", "integer"), Field("half", "n / 2.0", "double")]
+    with engine.connect() as conn:
+        found = read(conn, fields, "FROM generate_series(1, %s) n", [rows])
+        assert conn.scalar(text("SELECT 1")) == 1  # the connection is as it was
+    np.testing.assert_array_equal(found["n"], np.arange(1, rows + 1))
+    np.testing.assert_array_equal(found["half"], np.arange(1, rows + 1) / 2)
+    assert set(found["minus"]) <= {-1}  # a row may end with the bytes that end a COPY
+
+
+@pytest.mark.parametrize("at", [1, 2, 20_000])
+def test_a_fault_of_the_server_in_any_row_is_told_in_its_words(engine: Engine, at: int) -> None:
+    field = Field("x", f"1 / (n - {at})", "integer")
+    with engine.connect() as conn:
+        with conn.begin(), pytest.raises(psycopg.errors.DivisionByZero, match="division by zero"):
+            read(conn, [field], "FROM generate_series(1, 30000) n", [])
+        assert conn.scalar(text("SELECT 1")) == 1
+
+
+def test_sources_stand_by_right_ascension_then_declination_then_name() -> None:
+    ra, dec = np.array([2.0, 1.0, 2.0, 0.5, 2.0, 0.5]), np.array([5.0, 0.0, -5.0, 1.0, 5.0, 0.0])
+    name = np.array(["d", "a", "c", "f", "b", "e"])
+    expected = sorted(range(6), key=lambda i: (ra[i], dec[i], name[i]))
+    assert order_by_place(ra, dec, name).tolist() == expected
+    assert order_by_place(ra[:0], dec[:0], name[:0]).tolist() == []
