@@ -92,10 +92,17 @@ def catalogue_columns(
     """
     slices = survey.time_slices if n_slices is None else n_slices
     return tuple(
-        _column(raw, survey, slices)
+        _column(_as_of(raw, revision), survey, slices)
         for raw in _declared("column")
         if (slices or raw.get("needs") != "slices") and (revision is None or raw.get("since", "") <= revision)
     )
+
+
+def _as_of(raw: dict[str, Any], revision: str | None) -> dict[str, Any]:
+    """A declaration as it was when a release was made: its expression may have changed since."""
+    if revision is None or raw.get("sql_since", "") <= revision:
+        return raw
+    return raw | {"sql": raw["sql_before"]}
 
 
 def empty_columns(

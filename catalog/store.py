@@ -24,6 +24,7 @@ from catalog.tables import (
     BandFlux,
     Base,
     ClassProbability,
+    CurvedSpectrum,
     Detection,
     EnergyBand,
     Extension,
@@ -274,7 +275,7 @@ def read_band_fluxes(conn: Connection, run_id: int) -> pd.DataFrame:
 def analyze(conn: Connection) -> None:
     """Refresh the planner's statistics after bulk writes; without them range joins go wrong."""
     derived = (NetworkMeasurement, NetworkBandFlux, ClassProbability, Extension, SliceFlux, Variability)
-    for table in (Detection, Measurement, BandFlux, Association, *derived):
+    for table in (Detection, Measurement, BandFlux, CurvedSpectrum, Association, *derived):
         conn.execute(text(f"ANALYZE {table.__tablename__}"))
 
 

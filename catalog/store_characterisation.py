@@ -13,6 +13,7 @@ from catalog.tables_base import Base
 from catalog.tables_characterisation import (
     CLASSES,
     ClassProbability,
+    CurvedSpectrum,
     Extension,
     ModelCard,
     NetworkBandFlux,
@@ -97,6 +98,30 @@ def write_extensions(conn: Connection, detection_ids: Ids, extension: Any) -> in
     tried = np.isfinite(array_of(extension, "ts_ext"))
     columns = {"detection_id": ids, **{name: array_of(extension, name) for name in names}}
     return copy_rows(conn, Extension, {name: values[tried] for name, values in columns.items()})
+
+
+def write_curved_spectra(conn: Connection, detection_ids: Ids, measured: Any) -> int:
+    """Replace the log-parabolas of some detections; no row where `curvature` is NaN, because none was fitted.
+
+    Parameters
+    ----------
+    detection_ids : array_like of int, shape (n,)
+    measured : arrays or mapping
+        ``pivot_gev, curved_density_cm2_s_gev, curved_index, unc_curved_index, curvature, unc_curvature,
+        cov_index_curvature, ts_curvature``, shape (n,).
+    """
+    ids = _cleared(conn, detection_ids, (CurvedSpectrum,))
+    fitted = np.isfinite(array_of(measured, "curvature").astype(float))
+    columns = {
+        "detection_id": ids,
+        "pivot_gev": array_of(measured, "pivot_gev"),
+        "density_cm2_s_gev": array_of(measured, "curved_density_cm2_s_gev"),
+        "index": array_of(measured, "curved_index"),
+        "unc_index": array_of(measured, "unc_curved_index"),
+        **{name: array_of(measured, name) for name in ("curvature", "unc_curvature")},
+        **{name: array_of(measured, name) for name in ("cov_index_curvature", "ts_curvature")},
+    }
+    return copy_rows(conn, CurvedSpectrum, {name: values[fitted] for name, values in columns.items()})
 
 
 def write_light_curves(conn: Connection, detection_ids: Ids, curves: Any) -> int:

@@ -26,6 +26,7 @@ from catalog.tables_association import NoCounterpart
 from catalog.tables_base import Base, SkyPosition, not_negative, one_of, position_constraints
 from catalog.tables_characterisation import (
     ClassProbability,
+    CurvedSpectrum,
     EnergyBand,
     Extension,
     ModelCard,
@@ -46,6 +47,7 @@ __all__ = [
     "ClassProbability",
     "CountsTile",
     "Coverage",
+    "CurvedSpectrum",
     "Detection",
     "EnergyBand",
     "Extension",

@@ -160,6 +160,33 @@ class Extension(Base):
     ts_ext: Mapped[float]
 
 
+class CurvedSpectrum(Base):
+    """The log-parabola fitted to one detection; a row only where the survey fits one."""
+
+    __tablename__ = "curved_spectrum"
+    __table_args__ = (
+        CheckConstraint("pivot_gev > 0 AND pivot_gev < 'Infinity'", name="pivot_positive"),
+        CheckConstraint(not_negative("density_cm2_s_gev"), name="density_not_negative"),
+        CheckConstraint("abs(index) < 'Infinity' AND abs(curvature) < 'Infinity'", name="shape_finite"),
+        CheckConstraint(not_negative("unc_index"), name="unc_index_not_negative"),
+        CheckConstraint(not_negative("unc_curvature"), name="unc_curvature_not_negative"),
+        CheckConstraint(
+            "cov_index_curvature ^ 2 <= 1.000001 * (unc_index * unc_curvature) ^ 2", name="covariance_possible"
+        ),
+        CheckConstraint(not_negative("ts_curvature"), name="ts_curvature_not_negative"),
+    )
+
+    detection_id: Mapped[int] = _of_detection()
+    pivot_gev: Mapped[float]
+    density_cm2_s_gev: Mapped[float]
+    index: Mapped[float]
+    unc_index: Mapped[float]
+    curvature: Mapped[float]
+    unc_curvature: Mapped[float]
+    cov_index_curvature: Mapped[float]
+    ts_curvature: Mapped[float]
+
+
 class SliceFlux(Base):
     """Photon flux of one detection in one time slice; no lower error where it is an upper limit."""
 

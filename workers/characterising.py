@@ -55,6 +55,7 @@ def characterise_rows(
 
     def write(conn: Connection) -> None:
         store.write_measurements(conn, ids, measured)
+        store_characterisation.write_curved_spectra(conn, ids, measured)
         store_characterisation.write_extensions(conn, ids, extension)
         if curves is not None:
             store_characterisation.write_light_curves(conn, ids, curves)

@@ -14,7 +14,8 @@ from models.likelihood.flags import Flags
 from models.likelihood.localise import equatorial_angle_deg, localise, with_systematics
 from models.likelihood.neighbourhood import moved
 from models.likelihood.optics import plane_exposures, spectral_profile
-from models.likelihood.spectrum import fit_spectrum
+from models.likelihood.spectral_shares import pivot_gev
+from models.likelihood.spectrum import SpectralFit, fit_spectrum
 from models.likelihood.surroundings import Surroundings
 from models.likelihood.warnings import crowding, nearest_brighter, warnings
 from sky.counts import CountsCube
@@ -41,9 +42,16 @@ class Measurements:
     signif_avg : array
         Standard deviations, from the test statistic with 4 degrees of freedom (place, flux, index) as in 4FGL.
     flux_cm2_s, unc_flux_cm2_s : array
-        In the survey's headline range, from the power law.
+        In the survey's headline range, from the curved spectrum where the survey has one, else from the power law.
     index, unc_index : array
-        Photon index, with the population's as prior.
+        Photon index of the power law, with the population's as prior.
+    curved_index, unc_curved_index, curvature, unc_curvature, cov_index_curvature : array
+        Of the log-parabola, its index at `pivot_gev`, with the population's as prior; NaN where none was fitted, as
+        all of the following.
+    pivot_gev, curved_density_cm2_s_gev : array
+        Its flux density there.
+    ts_curvature : array
+        Twice the gain in ln L over the power law.
     npred : array
         Photons of the source, all bands.
     flags : array of int
@@ -65,6 +73,14 @@ class Measurements:
     unc_flux_cm2_s: Floats
     index: Floats
     unc_index: Floats
+    curved_index: Floats
+    unc_curved_index: Floats
+    curvature: Floats
+    unc_curvature: Floats
+    cov_index_curvature: Floats
+    pivot_gev: Floats
+    curved_density_cm2_s_gev: Floats
+    ts_curvature: Floats
     npred: Floats
     flags: Ints
     band_flux: Floats
@@ -148,6 +164,7 @@ def measure(around: Surroundings, exposure: ExposureMaps) -> Measurements:
         unc_flux_cm2_s=curved.unc_flux_cm2_s,
         index=law.index,
         unc_index=law.unc_index,
+        **_curved(law, curved, pivot_gev(survey)),
         npred=curved.photons.sum(axis=1),
         flags=warnings(place, curved, bands, survey)
         | crowding(detections, sky, bands, npred, brighter_deg)
@@ -158,6 +175,21 @@ def measure(around: Surroundings, exposure: ExposureMaps) -> Measurements:
         band_sqrt_ts=np.sqrt(bands.ts),
         band_npred=npred,
     ).select(around.back)
+
+
+def _curved(law: SpectralFit, curved: SpectralFit, pivot: float) -> dict[str, Floats]:
+    """What a log-parabola says beyond the power law; NaN where none was fitted."""
+    known = np.full(len(law.ts), np.nan if curved is law else 0.0)
+    return {
+        "curved_index": curved.index + known,
+        "unc_curved_index": curved.unc_index + known,
+        "curvature": curved.curvature + known,
+        "unc_curvature": curved.unc_curvature + known,
+        "cov_index_curvature": curved.cov_index_curvature + known,
+        "pivot_gev": pivot + known,
+        "curved_density_cm2_s_gev": curved.density_cm2_s_gev + known,
+        "ts_curvature": np.maximum(curved.ts - law.ts, 0) + known,
+    }
 
 
 def significance(ts: Floats) -> Floats:

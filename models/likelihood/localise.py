@@ -24,7 +24,7 @@ LARGEST_STEP_DEG = 0.1
 # Ellipses are right for known neighbours, background and spectrum. Where these are fitted, 68 and 95 % of the sources of
 # searched validation skies lie within so many times the ellipse (`scripts.calibrate_on_lists`). Above 10 GeV it is
 # 4FGL's factor; on six bands, where sources crowd below a few GeV, the tails are wider.
-ELLIPSE_FACTORS = {"lat-10gev": {68: 1.06, 95: 1.06}, "lat-6band": {68: 1.18, 95: 1.45}}
+ELLIPSE_FACTORS = {"lat-10gev": {68: 1.06, 95: 1.06}, "lat-6band": {68: 1.16, 95: 1.48}}
 # The LAT's own: 4FGL-DR2's ERPOSABS, of the 95 % radius (Abdollahi et al. 2020, ApJS 247, 33).
 FLOOR_95_DEG = 0.0068
 LARGEST_SHIFT_DEG = 0.3

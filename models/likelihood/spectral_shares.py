@@ -48,6 +48,12 @@ class Shares:
         tilt = np.stack([np.ones_like(share), *(f[:, -1:] - f[:, :-1] for f in falls)], axis=-1)
         return share[:, self._band_of], tilt[:, self._band_of]
 
+    def headline_gev(self, index: Floats, curvature: Floats) -> Floats:
+        """Headline flux over the flux density at the pivot, [n]."""
+        log_e, weight = self._log_e[-1], self._weight[-1]
+        steepness = index[:, None] + curvature[:, None] * log_e
+        return self.pivot_gev * np.sum(np.exp(-steepness * log_e) * weight, axis=1)
+
 
 def pivot_gev(survey: Survey) -> float:
     """Geometric mean energy of the headline photons of a power law of the survey's index."""

@@ -57,6 +57,9 @@ class SpectralFit:
         At the pivot.
     curvature, unc_curvature : array
         0 of a power law.
+    cov_index_curvature : array
+    density_cm2_s_gev : array
+        Flux density at the pivot.
     ts : array
         Twice ln L over no source.
     photons : array [n, n_planes]
@@ -68,6 +71,8 @@ class SpectralFit:
     unc_index: Floats
     curvature: Floats
     unc_curvature: Floats
+    cov_index_curvature: Floats
+    density_cm2_s_gev: Floats
     ts: Floats
     photons: Floats
 
@@ -106,18 +111,22 @@ def fit_spectrum(
         new, still = _steps(posterior.select(moving), here.at[moving], here.level[moving])
         here = here.replaced(moving, new)
         moving[moving] = still
-    error = np.sqrt(np.linalg.inv(here.bend)[:, range(first.shape[1]), range(first.shape[1])])
-    flux, straight = np.exp(here.at[:, 0]), np.zeros((len(start), 1))
-    _, index, curvature = np.column_stack([here.at, straight])[:, :3].T
-    _, unc_index, unc_curvature = np.column_stack([error, straight])[:, :3].T
+    # the curvature of a power law is 0, and known
+    at, covariance = np.zeros((len(start), 3)), np.zeros((len(start), 3, 3))
+    free = first.shape[1]
+    at[:, :free], covariance[:, :free, :free] = here.at, np.linalg.inv(here.bend)
+    error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    flux, index, curvature = np.exp(at[:, 0]), at[:, 1], at[:, 2]
     none = posterior.without_source()
     return SpectralFit(
         flux_cm2_s=flux,
         unc_flux_cm2_s=flux * error[:, 0],
         index=index,
-        unc_index=unc_index,
+        unc_index=error[:, 1],
         curvature=curvature,
-        unc_curvature=unc_curvature,
+        unc_curvature=error[:, 2],
+        cov_index_curvature=covariance[:, 1, 2],
+        density_cm2_s_gev=flux / posterior.shares.headline_gev(index, curvature),
         ts=np.maximum(2 * (here.likelihood - none), 0),
         photons=here.photons,
     )

@@ -16,6 +16,7 @@ from catalog.store import (
 )
 from catalog.store_characterisation import (
     register_models,
+    write_curved_spectra,
     write_extensions,
     write_light_curves,
     write_networks,
@@ -135,6 +136,24 @@ def some_networks(rng: np.random.Generator, glon_deg, glat_deg, n_bands: int = 3
     return said | {"flags": np.where(np.arange(n) == 0, 1 << 20, 0)}
 
 
+def some_curved_spectra(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+    """Log-parabolas of all detections but the last."""
+    error, bent = rng.uniform(0.05, 0.3, n), rng.uniform(0.02, 0.2, n)
+    curved = {
+        "pivot_gev": np.full(n, 2.2),
+        "curved_density_cm2_s_gev": rng.uniform(1e-13, 1e-10, n),
+        "curved_index": rng.normal(2.2, 0.3, n),
+        "unc_curved_index": error,
+        "curvature": rng.normal(0.16, 0.17, n),
+        "unc_curvature": bent,
+        "cov_index_curvature": rng.uniform(-0.9, 0.9, n) * error * bent,
+        "ts_curvature": rng.uniform(0, 30, n),
+    }
+    for values in curved.values():
+        values[-1:] = np.nan
+    return curved
+
+
 def some_light_curves(rng: np.random.Generator, n: int, n_slices: int) -> dict[str, np.ndarray]:
     """Light curves with upper limits, and one slice of one detection that was not measured."""
     flux = rng.uniform(1e-12, 1e-9, (n, n_slices))
@@ -151,8 +170,10 @@ def some_light_curves(rng: np.random.Generator, n: int, n_slices: int) -> dict[s
     return curves | {"variability_index": rng.uniform(0, 100, n)}
 
 
-def characterise_run(conn: Connection, run_id: int, n_bands: int = 3, n_slices: int = 0) -> None:
-    """Add to a run what networks, extension and light-curve fits say of its detections."""
+def characterise_run(
+    conn: Connection, run_id: int, n_bands: int = 3, n_slices: int = 0, curved: bool = False
+) -> None:
+    """Add to a run what networks, extension, light-curve fits and log-parabolas say of its detections."""
     rng = np.random.default_rng(run_id)
     rows = read_detections(conn, run_id)
     ids = rows["id"].to_numpy()
@@ -166,6 +187,8 @@ def characterise_run(conn: Connection, run_id: int, n_bands: int = 3, n_slices: 
     write_extensions(conn, ids, extension)
     if n_slices:
         write_light_curves(conn, ids, some_light_curves(rng, len(ids), n_slices))
+    if curved:
+        write_curved_spectra(conn, ids, some_curved_spectra(rng, len(ids)))
     register_models(conn, run_id, [("d" * 64, "characterise-class", {"survey": "lat-10gev"})])
 
 

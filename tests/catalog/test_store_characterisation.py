@@ -9,7 +9,13 @@ from sqlalchemy import Engine, text
 from catalog import store, store_characterisation
 from catalog.freezing import freeze
 from catalog.release import release_table
-from tests.catalog.small_run import characterise_run, finished_run, some_light_curves, some_networks
+from tests.catalog.small_run import (
+    characterise_run,
+    finished_run,
+    some_curved_spectra,
+    some_light_curves,
+    some_networks,
+)
 
 CLASSES = ("BLL", "FSRQ", "PSR", "PWN_SNR", "Fake")
 N_SLICES = 4
@@ -20,7 +26,7 @@ def sliced(engine: Engine) -> tuple[Engine, Table]:
     """A released run of a survey with time slices, and its table."""
     with engine.begin() as conn:
         run = finished_run(conn, survey="lat-6band", n_slices=N_SLICES)
-        characterise_run(conn, run, n_bands=6, n_slices=N_SLICES)
+        characterise_run(conn, run, n_bands=6, n_slices=N_SLICES, curved=True)
         freeze(conn, "v1", run)
         return engine, release_table(conn, "v1")
 
@@ -31,6 +37,7 @@ def counts(engine: Engine) -> dict[str, int]:
         "network_band_flux",
         "class_probability",
         "extension",
+        "curved_spectrum",
         "slice_flux",
         "variability",
     )
@@ -42,13 +49,14 @@ def test_a_second_try_replaces_the_first(engine: Engine) -> None:
     rng = np.random.default_rng(6)
     with engine.begin() as conn:
         run = finished_run(conn, survey="lat-6band", n_slices=N_SLICES)
-        characterise_run(conn, run, n_bands=6, n_slices=N_SLICES)
+        characterise_run(conn, run, n_bands=6, n_slices=N_SLICES, curved=True)
     first = counts(engine)
     assert first == {
         "network_measurement": 60,
         "network_band_flux": 360,
         "class_probability": 118,
         "extension": 30,
+        "curved_spectrum": 59,
         "slice_flux": 60 * N_SLICES - 1,
         "variability": 60,
     }
@@ -58,6 +66,8 @@ def test_a_second_try_replaces_the_first(engine: Engine) -> None:
         said = some_networks(rng, rows["glon_deg"][:10], rows["glat_deg"][:10], 6)
         store_characterisation.write_networks(conn, ids, said)
         store_characterisation.write_light_curves(conn, ids, some_light_curves(rng, 10, N_SLICES))
+        curved = {name: values[:10] for name, values in some_curved_spectra(rng, 11).items()}
+        store_characterisation.write_curved_spectra(conn, ids, curved)
     assert counts(engine) == first
     with engine.connect() as conn:
         query = text("SELECT detection_id, prob_real, glon_deg FROM network_measurement")
@@ -98,6 +108,38 @@ def test_power_laws_are_those_of_the_fit(sliced: tuple[Engine, Table]) -> None:
         assert np.exp(mean) == pytest.approx(pivot_mev, rel=1e-5)
         relative = row["Unc_PL_Flux_Density"] / row["PL_Flux_Density"]
         assert relative == pytest.approx(row["Unc_Flux_Likelihood"] / row["Flux_Likelihood"], rel=1e-5)
+
+
+def test_log_parabolas_are_those_of_the_fit_seen_from_the_pivot(sliced: tuple[Engine, Table]) -> None:
+    """The same curve: density at the fit's own pivot, index as the slope, its error by the chain rule."""
+    engine, table = sliced
+    with engine.connect() as conn:
+        query = text(
+            "SELECT s.source_name, c.* FROM release_source s JOIN curved_spectrum c USING (detection_id)"
+        )
+        fitted = {row["source_name"]: row for row in conn.execute(query).mappings()}
+    assert len(fitted) == 59
+    for row in table:
+        fit = fitted.get(row["Source_Name"])
+        if fit is None:
+            assert row["SpectrumType"] == "PowerLaw"
+            assert np.isnan(
+                [row["LP_Flux_Density"], row["LP_Index"], row["LP_beta"], row["LP_SigCurv"]]
+            ).all()
+            continue
+        x = np.log(1000 * fit["pivot_gev"] / float(row["Pivot_Energy"]))
+        density = row["LP_Flux_Density"] * np.exp(-(row["LP_Index"] + row["LP_beta"] * x) * x)
+        assert 1000 * density == pytest.approx(fit["density_cm2_s_gev"], rel=1e-4)
+        assert row["LP_Index"] + 2 * row["LP_beta"] * x == pytest.approx(fit["index"], abs=1e-5)
+        covariance = [
+            [fit["unc_index"] ** 2, fit["cov_index_curvature"]],
+            [fit["cov_index_curvature"], fit["unc_curvature"] ** 2],
+        ]
+        along = np.array([1.0, -2 * x])
+        assert row["Unc_LP_Index"] == pytest.approx(np.sqrt(along @ covariance @ along), rel=1e-4)
+        assert row["LP_SigCurv"] == pytest.approx(np.sqrt(fit["ts_curvature"]), rel=1e-5)
+        assert row["SpectrumType"] == ("LogParabola" if row["LP_SigCurv"] > 3 else "PowerLaw")
+    assert {"LogParabola", "PowerLaw"} == set(table["SpectrumType"])
 
 
 def test_light_curves_keep_their_slices(sliced: tuple[Engine, Table]) -> None:
