@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 # Each with its own sources and emission; the physical flux law has as many faint sources as the real sky.
-SKIES = {"lat-10gev": ("B1:physical:1", "random:physical:2"), "lat-6band": ("B1:physical:1",)}
+SKIES = ("B1:physical:1", "random:physical:2")
 STEPS = {"lat-10gev": 2, "lat-6band": 8}
 STRONG_SIGMA = 5.0
 FITTED = ("real", "class", "position")
@@ -151,11 +151,11 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     survey = get_survey(arguments.survey)
-    names, step = SKIES[survey.name], STEPS[survey.name]
-    samples = [cached_sample(survey, CALIBRATING + name, step, arguments.cache) for name in names]
+    step = STEPS[survey.name]
+    samples = [cached_sample(survey, CALIBRATING + name, step, arguments.cache) for name in SKIES]
     line, radii = calibrate(survey, samples)
     made = {
-        "skies": names,
+        "skies": SKIES,
         "every_block": step,
         "command": f"python -m scripts.calibrate_on_lists --survey {survey.name}",
         "commit": commit(),
