@@ -312,9 +312,10 @@ def _release(conn: Connection, max_attempts: int, *which: ColumnElement[bool]) -
 
 
 def _lock_run(conn: Connection, run_id: int) -> RunState:
-    row = conn.execute(
-        select(Run.id, Run.status, Run.stage, Run.error).where(Run.id == run_id).with_for_update()
-    ).one_or_none()
+    # FOR NO KEY UPDATE: those who write rows of the run hold FOR KEY SHARE on it until they commit, and two of them
+    # who passed it on at the same time would wait for each other.
+    query = select(Run.id, Run.status, Run.stage, Run.error).where(Run.id == run_id)
+    row = conn.execute(query.with_for_update(key_share=True)).one_or_none()
     if row is None:
         raise RunNotFound(f"there is no run {run_id}")
     return RunState(*row)

@@ -2,11 +2,13 @@
 
 import threading
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
 from catalog import ledger
-from tests.catalog.small_run import new_run
+from catalog.store import write_detections
+from tests.catalog.small_run import new_run, some_detections
 
 
 @pytest.fixture
@@ -198,6 +200,22 @@ def test_two_last_items_finished_at_once_advance_the_run(engine: Engine, run_id:
     first.close()
     second.close()
     assert results[0].stage == "characterise"
+
+
+def test_two_who_have_written_rows_do_not_wait_for_each_other(engine: Engine, run_id: int) -> None:
+    """Writing locks the run against its release until the commit; passing the run on must not ask for more."""
+    items = [take(engine, i, f"w{i}") for i in due(engine, run_id)]
+    rng = np.random.default_rng(1)
+    with engine.connect() as one, engine.connect() as other:
+        for conn, item in zip((one, other), items, strict=True):
+            conn.execute(text("SET lock_timeout = '10s'"))
+            assert item is not None
+            ledger.finish(conn, item, 1.0)
+            write_detections(conn, run_id, list(item.tiles), some_detections(rng, list(item.tiles), 5))
+        assert ledger.advance(one, run_id).stage == "detect"  # the other holds its rows still
+        one.commit()
+        assert ledger.advance(other, run_id).stage == "characterise"
+        other.commit()
 
 
 def test_an_unknown_run_is_named(engine: Engine) -> None:
