@@ -70,8 +70,11 @@ def fit_network(
     folder: Path,
     report: Report,
     stopped: Callable[[], bool] = lambda: False,
+    start: dict[str, torch.Tensor] | None = None,
 ) -> tuple[Characteriser, dict[str, Any]]:
     """Train, or go on with what the folder holds; the network of the best validation, and its history.
+
+    With `start` it begins with these weights, and keeps them where no epoch of the first stage is better.
 
     Raises
     ------
@@ -84,12 +87,19 @@ def fit_network(
     checkpoint = folder / f"{network.kind}.pt"
     torch.manual_seed(config.seed)
     model = Characteriser(network)
-    model.standardise(train.inputs)
+    if start is None:
+        model.standardise(train.inputs)
+    else:
+        model.load_state_dict(start)
     best = {k: v.clone() for k, v in model.state_dict().items()}
     progress, optimiser_state = FitProgress(), None
     history: list[dict[str, Any]] = []
     if checkpoint.exists():
         progress, history, best, optimiser_state = _load(checkpoint, network, config, model)
+    elif start is not None:
+        figures = task.score(model, validation, task.stages[0])
+        history.append({"stage": task.stages[0], "epoch": 0} | figures)
+        progress.best_score, progress.best_epoch = figures["score"], 0
     report(f"{network.kind}: {model.n_parameters:,} parameters, {len(train):,} cut-outs")
     weights = class_weights(train.truth.class_code)
     started, before = time.monotonic(), progress.seconds

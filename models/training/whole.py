@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from models.characterise.inference import load_characteriser
 from models.characterise.networks import KINDS, Characteriser, CharacteriserConfig
 from models.stream import DrawSky
 from models.training.characterise import FitConfig, fit_network
@@ -16,7 +18,9 @@ from models.training.lists import ListConfig, draw_lists, load_lists
 from models.training.loop import commit
 from models.training.pool import Pool, PoolConfig, Report, draw_pool, load_pool
 from models.training_sky import BRIGHTNESS_SPREAD, FAINTEST, TrainingSky, as_measured, training_sky
+from models.unet import NetworkError
 from models.weights import save_weights
+from sky.readers.files import file_sha256
 from sky.simulate import synthetic_sky
 from sky.survey import Survey, get_survey
 
@@ -56,20 +60,28 @@ def kinds_of(name: str, survey: Survey) -> tuple[str, ...]:
 
 
 def train_characterisers(
-    kinds: tuple[str, ...], plan: Plan, folder: Path, report: Report, command: str = ""
+    kinds: tuple[str, ...],
+    plan: Plan,
+    folder: Path,
+    report: Report,
+    command: str = "",
+    start: Path | None = None,
 ) -> list[Path]:
     """Train networks, or go on with what the folder holds; the paths of their weights.
+
+    With `start` the training of one network begins with these weights.
 
     Raises
     ------
     TrainingError
         If the folder holds another training, or on Ctrl-C, with all that is done kept.
     NetworkError
-        If the survey has no such network.
+        If the survey has no such network, or the weights to begin with are another's.
     """
     configs = [CharacteriserConfig.standard(kind, plan.survey) for kind in kinds]
     survey = get_survey(plan.survey)
     seed, cubes, out = plan.fit.seed, "class3d" in kinds, []
+    parent, told_of_parent = _parent(configs, start) if start else (None, {})
     with interruptible() as stopped:
 
         def pool(split: str, cutouts: int, name: str, draw_sky: DrawSky | None = None) -> Pool:
@@ -95,9 +107,11 @@ def train_characterisers(
                 # What a run asks of it is to tell apart what is on lists: that decides when to stop.
                 taught, judged = train.and_(lists["train"]), lists["validation"]
                 told_of_lists = {"lists": {split: _told(pool) for split, pool in lists.items()}}
-            network, told = fit_network(config, plan.fit, taught, judged, folder, report, stopped)
+            network, told = fit_network(config, plan.fit, taught, judged, folder, report, stopped, parent)
+            if parent:
+                told_of_parent["parent"]["validation"] = told["history"][0]
             path = folder / f"characterise-{config.kind}-{plan.survey}.safetensors"
-            known = card(network, plan, told, command) | told_of_lists
+            known = card(network, plan, told, command) | told_of_parent | told_of_lists
             save_weights(path, network, known | finish(network, train, pools))
             out.append(path)
     return out
@@ -108,6 +122,17 @@ def _lists(
 ) -> Pool:
     draw_lists(survey, config, folder / "pool" / "lists", report, stopped)
     return load_lists(survey, config, folder / "pool" / "lists")
+
+
+def _parent(
+    configs: list[CharacteriserConfig], start: Path
+) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+    """Weights to begin with, and what a card says of them."""
+    network, card = load_characteriser(start)
+    if configs != [network.config]:
+        raise NetworkError(f"{start}: not weights of the network that is to be trained")
+    told = {"file": start.name, "sha256": file_sha256(start), "training": card.get("training")}
+    return network.state_dict(), {"parent": told}
 
 
 def _told(lists: Pool) -> dict[str, Any]:

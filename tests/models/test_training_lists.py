@@ -1,6 +1,7 @@
 """Lists that the survey's detector makes of training skies, and the network that is taught with them."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 import torch
 
 from models.characterise.inference import load_characteriser
+from models.characterise.networks import CharacteriserConfig
 from models.cutouts import FAKE, SIZE_PX
 from models.likelihood import Detections
 from models.training import whole
-from models.training.characterise import FitConfig
+from models.training.characterise import FitConfig, fit_network
 from models.training.drawn_sky import Truths, inside_blocks
 from models.training.lists import (
     BORDER_DEG,
@@ -25,6 +27,8 @@ from models.training.lists import (
 from models.training.pool import load_cutouts
 from models.training.seeds import sky_rng
 from models.training.state import TrainingError
+from models.unet import NetworkError
+from sky.readers.files import file_sha256
 from sky.survey import get_survey
 from sky.tiles import TileGrid, owner
 
@@ -104,6 +108,21 @@ def test_truths_are_given_to_the_detections_next_to_them() -> None:
     assert bool(torch.isnan(truth.shift_px[2]).all())
 
 
+def test_weights_to_begin_with_are_kept_where_training_gains_nothing(folder: Path, tmp_path: Path) -> None:
+    """Steps that lead away leave the parent as it was; the first row of the history is the parent's own."""
+    lists = load_lists(SURVEY, FEW, folder)
+    config = CharacteriserConfig("real", SURVEY.name, 1)
+    quick = FitConfig(epochs=6, batch=20, learning_rate=3e-3)
+    parent, _ = fit_network(config, quick, lists, lists, tmp_path / "a", str)
+    state = {name: value.clone() for name, value in parent.state_dict().items()}
+    wild = FitConfig(epochs=1, batch=20, learning_rate=3.0)
+    child, told = fit_network(config, wild, lists, lists, tmp_path / "b", str, start=state)
+    assert [row["epoch"] for row in told["history"]] == [0, 1]
+    assert told["history"][0]["auc"] > 0.8 and told["history"][1]["auc"] < told["history"][0]["auc"]
+    for name, value in child.state_dict().items():
+        assert torch.equal(value, state[name]), name
+
+
 def test_real_or_fake_is_taught_with_the_lists(folder: Path, tmp_path: Path) -> None:
     """The same training with and without: it is taught with so many more, and the card says so."""
     lists = load_lists(SURVEY, FEW, folder)
@@ -134,3 +153,13 @@ def test_real_or_fake_is_taught_with_the_lists(folder: Path, tmp_path: Path) -> 
     assert cards[1]["lists"]["validation"]["detections"] == whole.LISTS_TO_VALIDATE * len(lists)
     assert "lists of the default detector on 1 more" in cards[1]["data"]
     assert "never trained on" in cards[1]["data"]
+    own = tmp_path / "own"
+    plan = replace(plan, fit=FitConfig(seed=3, epochs=1))
+    (own / "pool").parent.mkdir()
+    (own / "pool").symlink_to(tmp_path / "pool", target_is_directory=True)
+    (child,) = whole.train_characterisers(("real",), plan, own, str, start=path)
+    _, card = load_characteriser(child)
+    assert card["parent"]["sha256"] == file_sha256(path)
+    assert 0 < card["parent"]["validation"]["auc"] < 1
+    with pytest.raises(NetworkError, match="not weights of the network that is to be trained"):
+        whole.train_characterisers(("class",), plan, own, str, start=path)

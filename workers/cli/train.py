@@ -28,9 +28,12 @@ Minutes = Annotated[
     float, typer.Option(min=0.1, help="localise: stop after this long, resumed time included.")
 ]
 From = Annotated[
-    Path | None, typer.Option("--from", help="localise: weights to begin with, instead of none.")
+    Path | None, typer.Option("--from", help="Weights to begin with, instead of none; not for characterise.")
 ]
 Rate = Annotated[float, typer.Option(min=1e-6, help="localise: the highest learning rate.")]
+Extended = Annotated[
+    float, typer.Option(min=0, max=1, help="localise: share of the skies with extended sources.")
+]
 Every = Annotated[int, typer.Option(min=1, help="localise: steps from one validation to the next.")]
 Patience = Annotated[int, typer.Option(min=1, help="Validations without a better score before it stops.")]
 Processes = Annotated[int, typer.Option(min=0, help="localise: processes that make skies.")]
@@ -59,6 +62,7 @@ def train(
     minutes: Minutes = 240.0,
     start: From = None,
     learning_rate: Rate = 3e-3,
+    extended_share: Extended = 0.0,
     validate_every: Every = 300,
     patience: Patience = 6,
     processes: Processes = 1,
@@ -94,6 +98,7 @@ def train(
             workers=processes,
             minutes=minutes,
             learning_rate=learning_rate,
+            extended_share=extended_share,
             validate_every=validate_every,
             patience=patience,
             device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
@@ -105,8 +110,10 @@ def train(
     from models.training.whole import Plan, kinds_of, train_characterisers
     from sky.survey import get_survey
 
-    fit = FitConfig(seed, epochs, patience=patience, searched=searched)
+    # Weights that know the task already are led on by smaller steps.
+    rate = FitConfig.learning_rate / (1 if start is None else 4)
+    fit = FitConfig(seed, epochs, learning_rate=rate, patience=patience, searched=searched)
     plan = Plan(survey, fit, cutouts, held_out, held_out, per_sky)
     kinds = kinds_of(network, get_survey(survey))
-    for path in train_characterisers(kinds, plan, output, report, command):
+    for path in train_characterisers(kinds, plan, output, report, command, start):
         print(path)
