@@ -26,11 +26,12 @@ from models.likelihood.detect import (
     near_cell,
 )
 from models.likelihood.evidence import SourceTest
-from models.likelihood.mixture import Mixture
+from models.likelihood.neighbourhood import offsets_deg
 from models.likelihood.optics import band_fractions, plane_exposures
+from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import TileSky
 from models.localise.by_name import LOCALISERS, find_peaks, score_logit
-from models.unet import NetworkError, Segmentation, UNet
+from models.unet import NetworkError, Segmentation, UNet, folded
 from models.weights import load_weights, shipped_weights
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
@@ -195,17 +196,20 @@ def characterised(
     """
     survey = cube.survey
     floor, points = sky.per_sr(background), np.zeros(len(vectors), dtype=np.int64)
-    mixture = sky.mixture(vectors, points)
-    photons = _fitted(mixture, np.full((len(vectors), 1), ANCHOR_PHOTONS) * sky.share, floor, SETTLE_STEPS)
-    vectors = vectors.copy()
+    sharing = Sharing.of(sky.mixture(vectors, points), sky.counts)
+    start = np.full((len(vectors), 1), ANCHOR_PHOTONS) * sky.share
+    photons = sharing.settled(start, floor, SETTLE_STEPS)
     rows = near_cell(sky.tile, vectors, MARGIN_DEG)
-    vectors[rows] = _anchored(sky, mixture, vectors, rows, photons, floor, cube)
-    mixture = sky.mixture(vectors, points)
-    photons = _fitted(mixture, photons, floor, RESETTLE_STEPS)
+    anchored = vectors.copy()
+    anchored[rows] = _anchored(sky, sharing, vectors, rows, photons, floor, cube)
+    sharing = sharing.moved(rows, *offsets_deg(vectors, anchored))
+    photons = sharing.settled(photons, floor, RESETTLE_STEPS)
+    vectors = anchored
     own = owner(*lon_lat(vectors)) == sky.tile
-    pairs = mixture.near.pairs_of(own)
-    near = mixture.near.subset(own, pairs, mixture.near.radius_deg)
-    null = (mixture.total(photons, floor) - mixture.contribution(photons))[pairs]
+    near = sharing.mixture.near
+    pairs = own[near.owner]
+    null = sharing.without(pairs, photons, floor)
+    near = near.subset(own, pairs, near.radius_deg)
     glon, glat = lon_lat(vectors[own])
     exposures = plane_exposures(exposure, glon, glat)
     yields = (band_fractions(survey, survey.reference_index) * exposures).sum(axis=1)
@@ -224,16 +228,9 @@ def characterised(
     return found.select(np.argsort(-found.det_prob, kind="stable"))
 
 
-def _fitted(mixture: Mixture, photons: Floats, floor: Floats, steps: int) -> Floats:
-    """Photons of all sources together, [n, n_planes], some steps on from a first guess."""
-    for _ in range(steps):
-        photons = mixture.step(photons, floor)
-    return photons
-
-
 def _anchored(
     sky: TileSky,
-    mixture: Mixture,
+    sharing: Sharing,
     vectors: Floats,
     rows: NDArray[np.bool_],
     photons: Floats,
@@ -241,10 +238,10 @@ def _anchored(
     cube: CountsCube,
 ) -> Floats:
     """Anchors of some of the positions; one whose anchor is another source's stays."""
-    near = mixture.near
+    near = sharing.mixture.near
     radius = np.minimum(near.radius_deg, STRAY_DEG + sky.spread.radius_deg(ANCHOR_REACH))
     pairs = near.pairs_of(rows, radius)
-    mine = (near.counts * (1 - mixture.others(photons) / mixture.total(photons, floor)))[pairs]
+    mine = sharing.weights(pairs, photons, floor)
     ratio = ANCHOR_PHOTONS * sky.share * 4 * np.pi / cube.plane_totals()
     anchored, shift = anchors(vectors[rows], near.subset(rows, pairs, radius), mine, sky.spread, ratio)
     return np.where((shift < STRAY_DEG)[:, None], anchored, vectors[rows])
@@ -269,7 +266,7 @@ def _match_radius_px(grid: TileGrid) -> float:
 @lru_cache(maxsize=4)
 def _network(weights: Path, device: str) -> tuple[UNet, dict[str, Any], Path]:
     network, card = load_weights(weights)
-    return network.to(device), card, weights
+    return folded(network).to(device), card, weights
 
 
 def _device() -> str:

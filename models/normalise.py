@@ -8,6 +8,7 @@ starts where the matched filter ends. All see counts alone.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -97,7 +98,7 @@ class LikelihoodChannels(nn.Module):
             significance = _joint(ratios, n.shape[-1])
             best = significance.amax(dim=1, keepdim=True)
             log_scale = torch.log(background)
-            core = _smooth(n, 0.2 / self.pixel_deg[i]).sum(1, keepdim=True)
+            core = smooth(n, 0.2 / self.pixel_deg[i]).sum(1, keepdim=True)
             excess = torch.log((core + 1e-3) / (background.sum(1, keepdim=True) + 1e-3))
             parts = [_anscombe(n, background), 0.3 * log_scale, 0.3 * significance, 0.3 * best, excess]
             out.append(Normalised(torch.cat(parts, 1), log_scale))
@@ -119,18 +120,17 @@ class LikelihoodChannels(nn.Module):
         kernel = cast(Tensor, getattr(self, f"kernel_{level}"))
         share = cast(Tensor, getattr(self, f"share_{level}"))
         answers = _convolve(counts, self._window(level, kernel, counts.shape[-1]))  # [batch, planes, q, n, n]
-        brightness = kernel.new_tensor(SOURCE_COUNTS)
-        source = brightness[:, None] * share[None, :]  # [brightness, planes]
-        log_q = torch.log(source[None, :, :, None, None] / background[:, None])
+        source = share[:, None] * kernel.new_tensor(SOURCE_COUNTS)  # [planes, brightness]
         step = float(LOG_Q[1] - LOG_Q[0])
-        place = ((log_q - LOG_Q[0]) / step).clamp(0.0, len(LOG_Q) - 1.001).transpose(1, 2)
-        lower = place.floor()
-        fraction, index = place - lower, lower.long()
-        low, high = torch.gather(answers, 2, index), torch.gather(answers, 2, index + 1)
+        offset, below = (torch.log(source) - LOG_Q[0]) / step, torch.log(background) / step
+        place = offset[..., None, None] - below[:, :, None]  # [batch, planes, brightness, n, n]
+        lower = place.clamp_(0.0, len(LOG_Q) - 1.001).floor()
+        fraction, index = place.sub_(lower), lower.long()
+        answer = torch.gather(answers, 2, index).lerp_(torch.gather(answers, 2, index.add_(1)), fraction)
+        faintest = source * float(np.exp(-LOG_Q[0]))
+        answer *= (faintest[..., None, None] / background[:, :, None]).clamp_(max=1.0)
         inside = kernel.sum(dim=(1, 2))
-        faint = torch.exp(log_q - LOG_Q[0]).clamp(max=1.0).transpose(1, 2)
-        answer = faint * ((1 - fraction) * low + fraction * high)
-        return answer.sum(1) - (source * inside).sum(1)[None, :, None, None]
+        return answer.sum(1) - (source * inside[:, None]).sum(0)[None, :, None, None]
 
     def _window(self, level: int, kernel: Tensor, n: int) -> Tensor:
         """Transforms of ln(1 + q PSF) for padded images of n pixels, [planes, q, ...]; made once a size."""
@@ -163,10 +163,10 @@ def local_background(counts: Tensor, pixel_deg: float) -> Tensor:
     alone, the hardest band has a photon or two there.
     """
     total = counts.sum(1, keepdim=True)
-    wide = _smooth(total, 1.2 / pixel_deg)
-    spots = _smooth(total, 0.25 / pixel_deg)
-    shape = _smooth(torch.minimum(spots, 1.5 * wide), max(0.6 / pixel_deg, 1.0))
-    part = _smooth(counts, 2.5 / pixel_deg) + 1e-5
+    wide = smooth(total, 1.2 / pixel_deg)
+    spots = smooth(total, 0.25 / pixel_deg)
+    shape = smooth(torch.minimum(spots, 1.5 * wide), max(0.6 / pixel_deg, 1.0))
+    part = smooth(counts, 2.5 / pixel_deg) + 1e-5
     return (shape + 1e-4) * part / part.sum(1, keepdim=True)
 
 
@@ -180,24 +180,31 @@ def _anscombe(counts: Tensor, background: Tensor) -> Tensor:
     return 2.0 * (torch.sqrt(counts + 0.375) - torch.sqrt(background + 0.375))
 
 
-def _smooth(image: Tensor, sigma_px: float) -> Tensor:
-    """Gaussian, separable, edges reflected; wide ones on a coarser grid."""
+def smooth(image: Tensor, sigma_px: float) -> Tensor:
+    """Images [..., n, n] through a Gaussian, edges reflected: separable and linear, so two small matrix products."""
+    weights = _smoothing(image.shape[-1], sigma_px, image.device)
+    return weights @ image @ weights.T
+
+
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)  # kept for all modes, training among them
+def _smoothing(n: int, sigma_px: float, device: torch.device) -> Tensor:
+    """Weights of the pixels in each smoothed one, [n, n]; wide Gaussians act on a coarser grid."""
     coarse = 1
-    while sigma_px / coarse > 4.0 and image.shape[-1] % (2 * coarse) == 0:
+    while sigma_px / coarse > 4.0 and n % (2 * coarse) == 0:
         coarse *= 2
-    small = F.avg_pool2d(image, coarse) if coarse > 1 else image
+    each = torch.eye(n)[:, None]  # every pixel alone
+    small = F.avg_pool1d(each, coarse) if coarse > 1 else each
     sigma = sigma_px / coarse
     reach = min(int(np.ceil(3.0 * sigma)), small.shape[-1] - 1)
     if reach < 1:
-        return image
-    x = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
+        return torch.eye(n, device=device)
+    x = torch.arange(-reach, reach + 1, dtype=torch.float32)
     kernel = torch.exp(-0.5 * (x / max(sigma, 1e-3)) ** 2)
-    kernel = (kernel / kernel.sum()).reshape(1, 1, 1, -1)
-    batch, planes, ny, nx = small.shape
-    flat = F.pad(small.reshape(batch * planes, 1, ny, nx), [reach] * 4, mode="reflect")
-    flat = F.conv2d(F.conv2d(flat, kernel), kernel.transpose(2, 3))
-    out = flat.reshape(batch, planes, ny, nx)
-    return _resample(out, image.shape[-1]) if coarse > 1 else out
+    smooth = F.conv1d(F.pad(small, [reach] * 2, mode="reflect"), (kernel / kernel.sum())[None, None])
+    if coarse > 1:
+        smooth = F.interpolate(smooth, size=n, mode="linear", align_corners=False)
+    return smooth[:, 0].T.contiguous().to(device)
 
 
 def _resample(image: Tensor, n: int) -> Tensor:

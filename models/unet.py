@@ -12,12 +12,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.normalise import Normalised, make_normalisation
 from models.psf_kernels import LevelPSF, level_psfs
 from sky.survey import get_survey
 
 HEADS = ("mask", "direction", "background")
+BLOCK = 6  # layers of a block: twice convolution, normalisation, cut
 
 
 class NetworkError(ValueError):
@@ -189,6 +191,17 @@ class UNet(nn.Module):
         if finest % (1 << (len(self.encoder) - 1)):
             raise NetworkError(f"images of {finest} pixels cannot be halved {len(self.encoder) - 1} times")
         return [torch.cat([images[b].float() for b in level.bands], 1) for level in self.levels]
+
+
+def folded(network: UNet) -> UNet:
+    """A trained network for inference alone: batch normalisation becomes part of the convolutions before it."""
+    network.eval()
+    for block in network.modules():
+        if isinstance(block, nn.Sequential) and len(block) == BLOCK:
+            for k in (0, BLOCK // 2):
+                convolution, norm = cast(nn.Conv2d, block[k]), cast(nn.BatchNorm2d, block[k + 1])
+                block[k], block[k + 1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _block(n_in: int, n_out: int) -> nn.Sequential:

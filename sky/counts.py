@@ -6,6 +6,7 @@ array where that is smaller. Both answer the same questions.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -179,25 +180,40 @@ class CountsCube:
 
     def total(self) -> int:
         """Number of photons of all maps."""
-        return sum(m.total() for m in self.maps.values())
+        return int(self.plane_totals().sum())
 
     def plane_totals(self) -> Ints:
         """Photons of each plane, slices summed, shape (n_planes,)."""
+        return self._totals.copy()
+
+    @cached_property
+    def _totals(self) -> Ints:
+        # Counted once: every tile asks, and a sum reads all maps.
         return np.array(
-            [sum(self.maps[b, t, s].total() for s in range(self.n_slices)) for b, t in self.survey.planes]
+            [sum(self.maps[b, t, s].total() for s in range(self.n_slices)) for b, t in self.survey.planes],
+            dtype=np.int64,
         )
 
     def plane(self, plane: int) -> HealpixCounts:
-        """One plane with its slices summed."""
+        """One plane with its slices summed, which is done once."""
         band, event_type = self.survey.planes[plane]
         if self.n_slices == 1:
             return self.maps[band, event_type, 0]
-        parts = [self.maps[band, event_type, s].sparse() for s in range(self.n_slices)]
-        return HealpixCounts.from_pixels(
-            self.survey.bands[band].order,
-            np.concatenate([p for p, _ in parts]),
-            np.concatenate([v for _, v in parts]),
-        )
+        if plane not in self._summed:
+            order = self.survey.bands[band].order
+            whole = np.zeros(npix_of(order), dtype=np.int32)
+            for s in range(self.n_slices):
+                part = self.maps[band, event_type, s]
+                if part.ipix is None:
+                    whole += part.values
+                else:
+                    whole[part.ipix] += part.values  # each pixel once
+            self._summed[plane] = HealpixCounts.from_dense(order, whole)
+        return self._summed[plane]
+
+    @cached_property
+    def _summed(self) -> dict[int, HealpixCounts]:
+        return {}
 
     def dense(self, plane: int) -> Counts:
         """Whole NESTED map of one plane, slices summed, shape (band.npix,)."""
@@ -205,13 +221,4 @@ class CountsCube:
 
     def select(self, plane: int, ranges: NDArray[np.int64]) -> tuple[Ints, Counts]:
         """Non-empty pixels of one plane, slices summed, in half-open pixel ranges, shape (m, 2)."""
-        band, event_type = self.survey.planes[plane]
-        if self.n_slices == 1:
-            return self.maps[band, event_type, 0].within(ranges)
-        parts = [self.maps[band, event_type, s].within(ranges) for s in range(self.n_slices)]
-        summed = HealpixCounts.from_pixels(
-            self.survey.bands[band].order,
-            np.concatenate([p for p, _ in parts]),
-            np.concatenate([v for _, v in parts]),
-        )
-        return summed.sparse()
+        return self.plane(plane).within(ranges)

@@ -9,6 +9,8 @@ where it really was (both places being uniform in the pixel): 0.27 deg at order 
 order 9 and 0.034 deg at order 10. For point sources this is a blur of the PSF by 0.42 pixel sides per axis.
 """
 
+from functools import lru_cache
+
 import healpy as hp
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +23,8 @@ RANK_BITS = 24  # bits of the hash counter that number the photons of a pixel
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
-def splitmix64(counter: NDArray[np.uint64], key: np.uint64) -> NDArray[np.uint64]:
-    """Hash counters to 64 random bits each (SplitMix64: Steele, Lea and Flood 2014, OOPSLA)."""
+def splitmix64(counter: NDArray[np.uint64], key: np.uint64 | NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Hash counters, with one key or one each, to 64 random bits (SplitMix64: Steele, Lea and Flood 2014, OOPSLA)."""
     z = counter * _GAMMA
     z += key
     z ^= z >> np.uint64(30)
@@ -33,6 +35,7 @@ def splitmix64(counter: NDArray[np.uint64], key: np.uint64) -> NDArray[np.uint64
     return z
 
 
+@lru_cache(maxsize=1024)
 def stream_key(seed: int, plane: int, time_slice: int) -> np.uint64:
     """Key of the hash for one map of a cube."""
     key = np.zeros(1, np.uint64)
@@ -42,16 +45,16 @@ def stream_key(seed: int, plane: int, time_slice: int) -> np.uint64:
 
 
 def place_pixels(
-    order: int, ipix: NDArray[np.int64], counts: NDArray[np.int32], key: np.uint64
+    order: int, ipix: NDArray[np.int64], counts: NDArray[np.int32], key: np.uint64 | NDArray[np.uint64]
 ) -> NDArray[np.int64]:
-    """Order-29 NESTED cells of all photons of some pixels of one map.
+    """Order-29 NESTED cells of all photons of some pixels of one map, or of several with a key for each pixel.
 
     Parameters
     ----------
     order : int
     ipix, counts : ndarray, shape (n,)
-        Pixels, each once, and photons in each (fewer than 2**24).
-    key : uint64
+        Pixels, each once a map, and photons in each (fewer than 2**24).
+    key : uint64 or array, shape (n,)
         From `stream_key`.
 
     Returns
@@ -65,13 +68,14 @@ def place_pixels(
     counter = np.repeat(counter, photons)
     counter += np.arange(counter.size, dtype=np.uint64)
     bits = np.uint64(2 * (PLACE_ORDER - order))
-    cell = splitmix64(counter, key) >> (np.uint64(64) - bits)
+    keys = np.repeat(key, photons) if isinstance(key, np.ndarray) else key
+    cell = splitmix64(counter, keys) >> (np.uint64(64) - bits)
     cell |= np.repeat(ipix.astype(np.uint64) << bits, photons)
     return cell.view(np.int64)
 
 
 def photon_vectors(
-    order: int, ipix: NDArray[np.int64], counts: NDArray[np.int32], key: np.uint64
+    order: int, ipix: NDArray[np.int64], counts: NDArray[np.int32], key: np.uint64 | NDArray[np.uint64]
 ) -> tuple[Floats, Floats, Floats]:
     """Galactic unit vectors (x, y, z) of all photons of some pixels; parameters as in `place_pixels`."""
     x, y, z = hp.pix2vec(1 << PLACE_ORDER, place_pixels(order, ipix, counts, key), nest=True)

@@ -78,7 +78,11 @@ class TileGrid:
         self, tile: int, band: int, glon_deg: ArrayLike, glat_deg: ArrayLike
     ) -> tuple[Floats, Floats]:
         """Pixel coordinates of galactic positions; NaN for those in the far hemisphere."""
-        east, north, out = np.moveaxis(unit_vectors(glon_deg, glat_deg) @ tile_axes()[tile].T, -1, 0)
+        return self.vectors_to_pixel(tile, band, unit_vectors(glon_deg, glat_deg))
+
+    def vectors_to_pixel(self, tile: int, band: int, vectors: Floats) -> tuple[Floats, Floats]:
+        """The same for galactic unit vectors [..., 3]."""
+        east, north, out = np.moveaxis(vectors @ tile_axes()[tile].T, -1, 0)
         out = np.where(out > 0, out, np.nan)
         scale, middle = np.degrees(1.0) / self.pixel_deg(band), (self.npix(band) - 1) / 2
         return middle - scale * east / out, middle + scale * north / out
@@ -134,22 +138,32 @@ class TileGrid:
         list of ndarray of int32, one a band, shape (n_event_types, n_slices, ny, nx)
         """
         survey = cube.survey
-        types = survey.event_types
         images = []
-        for band, definition in enumerate(survey.bands):
-            n = self.npix(band)
-            image = np.zeros((len(types), cube.n_slices, n, n), dtype=np.int32)
-            ranges = self.cover(tile, definition.order)
-            for t, event_type in enumerate(types):
-                plane = survey.planes.index((band, event_type))
-                for s in range(cube.n_slices):
-                    ipix, values = cube.maps[band, event_type, s].within(ranges)
-                    vectors = photon_vectors(definition.order, ipix, values, stream_key(seed, plane, s))
-                    image[t, s] = self._histogram(tile, band, *vectors)
-            images.append(image)
+        for band in range(len(survey.bands)):
+            planes = [survey.planes.index((band, event_type)) for event_type in survey.event_types]
+            images.append(np.stack([self._plane(cube, tile, plane, seed) for plane in planes]))
         return images
 
-    def _histogram(self, tile: int, band: int, x: Floats, y: Floats, z: Floats) -> NDArray[np.int64]:
+    def _plane(self, cube: CountsCube, tile: int, plane: int, seed: int) -> NDArray[np.int32]:
+        """Counts images of one plane, [n_slices, ny, nx]."""
+        band, event_type = cube.survey.planes[plane]
+        order, slices = cube.survey.bands[band].order, range(cube.n_slices)
+        ranges = self.cover(tile, order)
+        parts = [cube.maps[band, event_type, s].within(ranges) for s in slices]
+        ipix, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
+        keys = np.array([stream_key(seed, plane, s) for s in slices])
+        photons = [values.sum() for _, values in parts]
+        vectors = photon_vectors(order, ipix, counts, np.repeat(keys, [len(values) for _, values in parts]))
+        number, inside = self._pixel_numbers(tile, band, *vectors)
+        n = self.npix(band)
+        number += np.repeat(np.arange(len(slices)) * (n * n), photons)
+        images = np.bincount(number[inside], minlength=len(slices) * n * n)
+        return images.reshape(-1, n, n).astype(np.int32)
+
+    def _pixel_numbers(
+        self, tile: int, band: int, x: Floats, y: Floats, z: Floats
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Flat number of the pixel that holds each unit vector, and whether it is on the image at all."""
         n = self.npix(band)
         east, north, out = (a[0] * x + a[1] * y + a[2] * z for a in tile_axes()[tile])
         # out > 0: the cover reaches no farther than 12 deg from the centre
@@ -157,8 +171,7 @@ class TileGrid:
         column = n / 2 - scale * east
         row = n / 2 + scale * north
         inside = (column >= 0) & (column < n) & (row >= 0) & (row < n)
-        pixel = row[inside].astype(np.int32) * n + column[inside].astype(np.int32)
-        return np.bincount(pixel, minlength=n * n).reshape(n, n)
+        return row.astype(np.int64) * n + column.astype(np.int64), inside
 
 
 @cache

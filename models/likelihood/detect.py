@@ -19,6 +19,7 @@ from models.likelihood.evidence import POPULATIONS, Population, SourceTest, weig
 from models.likelihood.matched_filter import peaks
 from models.likelihood.neighbourhood import moved
 from models.likelihood.optics import band_fractions, plane_exposures
+from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import TileSky
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
@@ -205,14 +206,15 @@ def settle_places(sky: TileSky, found: Candidates, ratio: Floats, margin_deg: fl
 
     Candidates that climb to another's place are dropped.
     """
-    mixture, photons = sky.mixture(found.vectors, found.extent), found.photons
-    near, floor = mixture.near, sky.per_sr(found.background)
-    for _ in range(SETTLE_STEPS):
-        photons = mixture.step(photons, floor)
+    sharing, floor = (
+        Sharing.of(sky.mixture(found.vectors, found.extent), sky.counts),
+        sky.per_sr(found.background),
+    )
+    photons, near = sharing.settled(found.photons, floor, SETTLE_STEPS), sharing.mixture.near
     rows = near_cell(sky.tile, found.vectors, margin_deg)
     radius = np.minimum(near.radius_deg, STRAY_DEG + sky.spread.radius_deg(ANCHOR_REACH))
     pairs = near.pairs_of(rows, radius)
-    mine = (near.counts * (1 - mixture.others(photons) / mixture.total(photons, floor)))[pairs]
+    mine = sharing.weights(pairs, photons, floor)
     vectors, shift_deg = found.vectors.copy(), np.zeros(len(photons))
     vectors[rows], shift_deg[rows] = anchors(
         vectors[rows], near.subset(rows, pairs, radius), mine, sky.spread, ratio
@@ -234,14 +236,15 @@ def near_cell(tile: int, vectors: Floats, margin_deg: float) -> NDArray[np.bool_
 def judge(sky: TileSky, found: Candidates, exposure: ExposureMaps, config: DetectionConfig) -> Detections:
     """Weigh the candidates of the tile's own cell; keep those that are probable enough."""
     survey = exposure.survey
-    mixture, photons = sky.mixture(found.vectors, found.extent), found.photons
-    floor = sky.per_sr(found.background)
-    for _ in range(SETTLE_STEPS):
-        photons = mixture.step(photons, floor)
+    sharing, floor = (
+        Sharing.of(sky.mixture(found.vectors, found.extent), sky.counts),
+        sky.per_sr(found.background),
+    )
+    photons, near = sharing.settled(found.photons, floor, SETTLE_STEPS), sharing.mixture.near
     rows = owner(*lon_lat(found.vectors)) == sky.tile
-    pairs = mixture.near.pairs_of(rows)
-    near = mixture.near.subset(rows, pairs, mixture.near.radius_deg)
-    null = (mixture.total(photons, floor) - mixture.contribution(photons))[pairs]
+    pairs = near.pairs_of(rows)
+    null = sharing.without(pairs, photons, floor)
+    near = near.subset(rows, pairs, near.radius_deg)
     glon, glat = lon_lat(found.vectors[rows])
     extent = found.extent[rows]
     exposures = plane_exposures(exposure, glon, glat)

@@ -26,7 +26,6 @@ from scipy.ndimage import maximum_filter
 from models.likelihood.background import Images, Smoother
 from models.likelihood.neighbourhood import SkyPixels
 from models.likelihood.optics import blurred_point_spread
-from sky.frames import lon_lat
 from sky.response import Response
 from sky.survey import Survey
 from sky.tiles import TileGrid
@@ -78,7 +77,7 @@ class MatchedFilter:
         size = self.smoother.npix
         numbers, inside = [], []
         for plane, vectors in enumerate(pixels.vectors):
-            x, y = grid.sky_to_pixel(tile, self.band, *lon_lat(vectors))
+            x, y = grid.vectors_to_pixel(tile, self.band, vectors)
             column, row = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
             inside.append((column >= 0) & (column < size) & (row >= 0) & (row < size))
             column, row = np.clip(column, 0, size - 1), np.clip(row, 0, size - 1)

@@ -4,7 +4,7 @@ The pixels of a neighbourhood lie next to each other, plane by plane; a statisti
 over segments of flat arrays, without a loop over positions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self, cast
 
@@ -56,7 +56,7 @@ def sky_pixels(cube: CountsCube, ranges: Ints) -> SkyPixels:
         numbers.append(ipix)
         vectors.append(centres)
         counts.append(values.astype(float))
-        trees.append(cKDTree(centres))
+        trees.append(cKDTree(centres, balanced_tree=False, compact_nodes=False))  # made fast, asked once
     return SkyPixels(numbers, vectors, counts, trees)
 
 
@@ -153,6 +153,11 @@ class Neighbourhoods:
             pixel=self.pixel[pairs],
         )
 
+    def shifted(self, east_deg: Floats, north_deg: Floats) -> Self:
+        """The same pixels seen from positions moved by small offsets [n]."""
+        east = self.east_deg - self.per_pixel(east_deg)
+        return replace(self, east_deg=east, north_deg=self.north_deg - self.per_pixel(north_deg))
+
     def total(self, values: Floats) -> Floats:
         """Sum of per-pixel values for each position, [n]."""
         return self._owners.total(values, self.n)
@@ -201,28 +206,32 @@ class _Segments:
 
 def gather(pixels: SkyPixels, vectors: Floats, radius_deg: Floats) -> Neighbourhoods:
     """Non-empty pixels within `radius_deg` [n_planes] of positions `vectors` [n, 3]."""
-    east, north = tangent_axes(vectors)
-    parts = []
-    for plane, radius in enumerate(radius_deg):
-        chord = 2 * np.sin(np.radians(radius) / 2)
-        tree = pixels.trees[plane]
-        found = tree.query_ball_point(vectors, chord, return_sorted=False) if len(vectors) else []
-        sizes = np.array([len(f) for f in found], dtype=np.int64)
-        owner = np.repeat(np.arange(len(vectors)), sizes)
-        numbers = [np.sort(np.asarray(f, dtype=np.int64)) for f in found]
-        chosen = np.concatenate([*numbers, np.empty(0, np.int64)])
-        place = pixels.vectors[plane][chosen]
-        parts.append(
-            (
-                owner,
-                np.full(len(owner), plane),
-                pixels.counts[plane][chosen],
-                np.degrees(np.einsum("ij,ij->i", place, east[owner])),
-                np.degrees(np.einsum("ij,ij->i", place, north[owner])),
-                chosen,
-            )
-        )
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    order = np.argsort(columns[0], kind="stable")
-    owner, plane_of, counts, x, y, chosen = (column[order] for column in columns)
-    return Neighbourhoods(len(vectors), owner, plane_of, counts, x, y, np.asarray(radius_deg, float), chosen)
+    pairs = [_pairs(pixels.trees[p], vectors, float(radius)) for p, radius in enumerate(radius_deg)]
+    plane = np.repeat(np.arange(len(pairs)), [len(numbers) for _, numbers in pairs])
+    owner, pixel = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    # Planes stand in sequence already. Numbers of 16 bits are sorted by their digits, ten times as fast.
+    order = np.argsort(owner.astype(np.uint16 if len(vectors) < 1 << 16 else np.int64), kind="stable")
+    owner, plane, pixel = owner[order], plane[order], pixel[order]
+    first = pixels.first[plane]
+    counts, places = (
+        np.concatenate(pixels.counts)[first + pixel],
+        np.concatenate(pixels.vectors)[first + pixel],
+    )
+    east, north = (_along(places, axis, owner) for axis in tangent_axes(vectors))
+    return Neighbourhoods(
+        len(vectors), owner, plane, counts, east, north, np.asarray(radius_deg, float), pixel
+    )
+
+
+def _pairs(tree: cKDTree, vectors: Floats, radius_deg: float) -> tuple[Ints, Ints]:
+    """Numbers of positions and of the pixels of a tree within a radius of them, one entry a pair."""
+    if not len(vectors) or not tree.n:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    chord = 2 * np.sin(np.radians(radius_deg) / 2)
+    found = cKDTree(vectors).sparse_distance_matrix(tree, chord, output_type="ndarray")
+    return found["i"], found["j"]
+
+
+def _along(places: Floats, axes: Floats, owner: Ints) -> Floats:
+    """Degrees from positions along one of their axes [n, 3] to places [n_pairs, 3]."""
+    return cast(Floats, np.degrees(np.einsum("ij,ij->i", places, axes[owner])))

@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from models.localise.peaks import Array, Peaks, local_maxima
 
@@ -43,10 +42,15 @@ def centre(
 def _sum_near(density: Array, peaks: Peaks, radius_px: float) -> Array:
     if not len(peaks):
         return np.empty(0)
-    rows, columns = np.indices(density.shape)
-    pixels = np.stack([columns.ravel(), rows.ravel()], axis=-1)
-    distance, nearest = cKDTree(np.stack([peaks.x, peaks.y], axis=-1)).query(
-        pixels, distance_upper_bound=radius_px
-    )
-    near = np.isfinite(distance)
-    return np.bincount(nearest[near], density.ravel()[near], minlength=len(peaks)).astype(float)
+    reach = int(np.ceil(radius_px)) + 1
+    dy, dx = (offset.ravel() for offset in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    column, row = np.rint(peaks.x).astype(int)[:, None] + dx, np.rint(peaks.y).astype(int)[:, None] + dy
+    distance = np.hypot(column - peaks.x[:, None], row - peaks.y[:, None])
+    height, width = density.shape
+    near = (distance < radius_px) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    pixel, peak = (row * width + column)[near], np.nonzero(near)[0]
+    # Each pixel counts for the nearest of the peaks that see it.
+    order = np.lexsort((distance[near], pixel))
+    pixel, peak = pixel[order], peak[order]
+    nearest = np.diff(pixel, prepend=-1) > 0
+    return np.bincount(peak[nearest], density.ravel()[pixel[nearest]], minlength=len(peaks)).astype(float)

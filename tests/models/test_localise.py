@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.localise import centre_direction, disk, kmeans, local_maxima, log
+from models.localise.centre import centre
 from models.localise.direction import direction_field, direction_response
 
 SHAPE = (64, 72)
@@ -57,6 +58,21 @@ def test_touching_discs_are_told_apart(name: str, distance: float) -> None:
 def test_an_empty_mask_has_no_sources(localiser) -> None:
     assert len(localiser(np.zeros(SHAPE))) == 0
     assert len(centre_direction(np.zeros(SHAPE), np.zeros(SHAPE), np.zeros(SHAPE))) == 0
+
+
+def test_every_pixel_counts_for_its_nearest_peak() -> None:
+    rng = np.random.default_rng(2)
+    probability = 1e-4 * rng.random((40, 50))
+    x, y = np.array([10.3, 13.1, 49.2, 30.0]), np.array([12.0, 13.7, 0.4, 25.5])
+    rows, columns = np.indices(probability.shape)
+    distance = np.hypot(columns[..., None] - x, rows[..., None] - y)
+    bumps = np.exp(-0.5 * distance**2).max(-1)
+    found = centre(probability + bumps * 0.9)
+    assert len(found) == 4
+    far = np.hypot(columns[..., None] - found.x, rows[..., None] - found.y)
+    nearest, near = far.argmin(-1), far.min(-1) < 3.84
+    density = (probability + bumps * 0.9) / (2 * np.pi)
+    assert found.score == pytest.approx([density[near & (nearest == k)].sum() for k in range(4)], rel=1e-9)
 
 
 def test_direction_response_is_the_sum_it_says() -> None:

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.ndimage import gaussian_filter
 
-from models.normalise import NORMALISATIONS, SOURCE_COUNTS, local_background, make_normalisation
+from models.normalise import NORMALISATIONS, SOURCE_COUNTS, local_background, make_normalisation, smooth
 from models.psf_kernels import level_psfs
-from models.unet import NetworkConfig, NetworkError, UNet
+from models.unet import NetworkConfig, NetworkError, UNet, folded
+from models.weights import load_weights, shipped_weights
 from sky.survey import get_survey
 
 
@@ -101,6 +103,28 @@ def test_likelihood_channels_are_the_likelihood_ratio() -> None:
     measured = (out.channels[0, channel, 60, 70].item() / 0.3) ** 2 / 2
     # Between the nodes of LOG_Q the straight line is a few per cent high.
     assert measured == pytest.approx(ratio, rel=0.08)
+
+
+@pytest.mark.parametrize(("sigma_px", "tolerance"), [(0.8, 1e-5), (3.2, 1e-5), (9.0, 0.04)])
+def test_smoothing_is_a_gaussian_with_reflected_edges(sigma_px: float, tolerance: float) -> None:
+    image = torch.poisson(torch.full((2, 3, 48, 48), 4.0), generator=torch.Generator().manual_seed(8))
+    expected = gaussian_filter(
+        image.numpy(), (0, 0, sigma_px, sigma_px), mode="mirror", radius=int(np.ceil(3 * sigma_px))
+    )
+    assert np.allclose(smooth(image, sigma_px).numpy(), expected, rtol=tolerance)
+
+
+def test_a_folded_network_says_the_same() -> None:
+    images = poisson_images("lat-6band")
+    plain, _ = load_weights(shipped_weights("lat-6band"))
+    fast = folded(load_weights(shipped_weights("lat-6band"))[0])
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in fast.modules())
+    with torch.inference_mode():
+        a, b = plain(images), fast(images)
+    assert a.background is not None and b.background is not None
+    assert torch.allclose(a.mask_logit, b.mask_logit, atol=2e-3)
+    assert torch.allclose(a.centre_logit, b.centre_logit, atol=2e-3)
+    assert all(torch.allclose(x, y, rtol=2e-3) for x, y in zip(a.background, b.background, strict=True))
 
 
 def test_local_background_ignores_a_bright_source() -> None:

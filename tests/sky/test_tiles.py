@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sky.counts import CountsCube, HealpixCounts
 from sky.frames import separation_deg
-from sky.photons import plane_photons
+from sky.photons import photon_positions, plane_photons
 from sky.survey import get_survey
 from sky.tiles import N_TILES, TileGrid, owner, tile_axes
 from tests.sky.fits_files import SMALL, dense, photons
@@ -129,6 +129,11 @@ def test_images_hold_exactly_the_photons_inside(small_cube, tile, seed):
         x, y = grid.sky_to_pixel(tile, band, *plane_photons(small_cube, band, seed))
         expected, _, _ = np.histogram2d(y, x, bins=n, range=[[-0.5, n - 0.5]] * 2)
         np.testing.assert_array_equal(image.sum(axis=(0, 1)), expected)
+        for s in range(2):
+            of = small_cube.maps[band, "BOTH", s]
+            x, y = grid.sky_to_pixel(tile, band, *photon_positions(of, band, seed, time_slice=s))
+            expected, _, _ = np.histogram2d(y, x, bins=n, range=[[-0.5, n - 0.5]] * 2)
+            np.testing.assert_array_equal(image[0, s], expected)
 
 
 def test_neighbours_see_the_same_photons(small_cube):
