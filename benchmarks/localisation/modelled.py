@@ -17,7 +17,7 @@ from models.likelihood.background import BackgroundScales, Images
 from models.likelihood.detect import DetectionConfig, Detections, anchor_ratio, judge, search, settle_places
 from models.likelihood.evidence import POPULATIONS
 from models.likelihood.mixture import Mixture
-from models.likelihood.tile_model import ROUNDS, STEPS, TileSky
+from models.likelihood.tile_model import SEARCHING, Pace, TileSky
 from sky.response import load_response
 from sky.tiles import TileGrid
 
@@ -46,14 +46,19 @@ class ModelledSky(TileSky):
         return self.shape
 
     def settle(
-        self, mixture: Mixture, photons: Floats, background: Images, scales: BackgroundScales
+        self,
+        mixture: Mixture,
+        photons: Floats,
+        background: Images,
+        scales: BackgroundScales,
+        pace: Pace = SEARCHING,
     ) -> tuple[Mixture, Floats, Images]:
         """Fit photons of the sources and the planes' factors in turns."""
         del scales
-        for _ in range(ROUNDS):
+        for _ in range(pace.rounds):
             floor = self.per_sr(background)
-            for _ in range(STEPS):
-                photons = mixture.step(photons, floor)
+            for _ in range(pace.steps):
+                photons = mixture.step(photons, floor, pace.stretch)
             share = self.thinned(floor, mixture.density(photons))
             factor = share.sum(axis=(1, 2)) / self.shape.sum(axis=(1, 2))
             background = (self.shape * factor[:, None, None]).astype(np.float32)

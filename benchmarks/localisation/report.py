@@ -8,7 +8,7 @@ import numpy as np
 NETWORK = "unet, centre-direction"
 HEAD = (
     "| sky | finder | where | truths | found at 0.90 | at 0.95 | above 5 sigma at 0.95 | "
-    "flux 50 % | flux 90 % | position / limit | chance | CPU s | GB |"
+    "flux 50 % | flux 90 % | position / limit | / efficient | chance | CPU s | GB |"
 )
 
 
@@ -25,7 +25,8 @@ def as_markdown(result: dict[str, Any]) -> str:
         "degrees, where the list has the purity given at the latitudes given; empty where no list of 20 has. "
         "Fluxes (cm-2 s-1) and position "
         "errors at purity 0.90. `position / limit`: median over sources of the separation over the PSF's r68 / "
-        "significance. `chance`: share of the detections that match when moved away by some degrees. CPU "
+        "significance; `/ efficient`: over the median error that the photons allow (Cramer and Rao). `chance`: "
+        "share of the detections that match when moved away by some degrees. CPU "
         "seconds for all skies of the row.",
         "",
         "Skies and their seeds (test split): "
@@ -72,6 +73,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
                     else [_number(a[f], ".2e") for f in ("flux_50", "flux_90")]
                 ),
                 _number(a["position_error_over_limit"], ".2f"),
+                _number(a["position_error_over_efficient"], ".2f"),
                 _number(a["chance"], ".3f"),
                 *(cost if where == "all" else ["", ""]),
             ]

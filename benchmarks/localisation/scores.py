@@ -31,6 +31,7 @@ class Pooled:
         self.flux = _joined([t.flux_cm2_s[s] for t, s in zip(truths, shown, strict=True)])
         self.sigma = _joined([t.limit_sigma[s] for t, s in zip(truths, shown, strict=True)])
         self.limit_deg = _joined([t.limit_deg[s] for t, s in zip(truths, shown, strict=True)])
+        self.efficient_deg = _joined([t.efficient_deg[s] for t, s in zip(truths, shown, strict=True)])
         self.detections = _grouped(detections)
         self.score = _joined(scores)
 
@@ -79,7 +80,9 @@ class Pooled:
         found, flux = matches.found[counted], self.flux[counted]
         strong = self.sigma[counted] >= 5.0
         separation = matches.separation_deg[counted][found]
-        over_limit = separation / self.limit_deg[counted][found]
+        over_limit, over_efficient = (
+            separation / least[counted][found] for least in (self.limit_deg, self.efficient_deg)
+        )
         return {
             "detections": len(kept),
             "found": int(found.sum()),
@@ -92,6 +95,7 @@ class Pooled:
             ],
             "median_separation_deg": float(np.median(separation)) if found.any() else np.nan,
             "position_error_over_limit": float(np.median(over_limit)) if found.any() else np.nan,
+            "position_error_over_efficient": float(np.median(over_efficient)) if found.any() else np.nan,
             "chance": ev.chance_share(self.truths, self.flux, kept, np.random.default_rng(1)),
         }
 

@@ -12,6 +12,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from benchmarks.localisation.position import efficient_error_deg
 from benchmarks.skies import exposure_maps, real_sky
 from models import evaluate as ev
 from models.likelihood.detect import near_cell
@@ -58,6 +59,8 @@ class Truths:
     limit_deg : array
         Position error of a perfect likelihood: each plane's r68 over its significance, together; NaN on the
         real sky.
+    efficient_deg : array
+        Median position error that the photons allow (`position.efficient_error_deg`); NaN on the real sky.
     """
 
     places: ev.Positions
@@ -65,6 +68,7 @@ class Truths:
     flux_cm2_s: Array
     limit_sigma: Array
     limit_deg: Array
+    efficient_deg: Array
 
     def select(self, which: NDArray[np.bool_]) -> "Truths":
         """Some of them."""
@@ -74,6 +78,7 @@ class Truths:
             self.flux_cm2_s[which],
             self.limit_sigma[which],
             self.limit_deg[which],
+            self.efficient_deg[which],
         )
 
     def on(self, tiles: Sequence[int]) -> "Truths":
@@ -154,30 +159,36 @@ def truths_of(sky: SyntheticSky, expected: TrainingSky, tiles: range) -> Truths:
             near = near_cell(tile, unit_vectors(glon, glat), MARGIN_DEG)
             inside = grid.owner(glon, glat) == tile
             sigma, flux = batch.limit_sigma.double().numpy()[mine], batch.flux_cm2_s.numpy()[mine]
-            limit = _position_limit_deg(sky, expected, batch, mine, glon, glat)
+            limits = _position_limits_deg(sky, expected, batch, mine, glon, glat)
             # Near ones that another searched tile owns come from there.
             kept = inside | (near & ~np.isin(grid.owner(glon, glat), tiles))
-            rows.append(np.stack([glon, glat, inside, flux, sigma, limit], axis=-1)[kept])
-    glon, glat, inside, flux, sigma, limit = np.concatenate(rows).T
-    return Truths(ev.Positions(glon, glat), inside > 0, flux, sigma, limit)
+            rows.append(np.stack([glon, glat, inside, flux, sigma, *limits], axis=-1)[kept])
+    glon, glat, inside, flux, sigma, limit, efficient = np.concatenate(rows).T
+    return Truths(ev.Positions(glon, glat), inside > 0, flux, sigma, limit, efficient)
 
 
-def _position_limit_deg(
+def _position_limits_deg(
     sky: SyntheticSky,
     expected: TrainingSky,
     batch: TileBatch,
     mine: NDArray[np.bool_],
     glon: Array,
     glat: Array,
-) -> Array:
-    """Each plane's r68 over the significance of the counts within it, the planes together, [n]."""
+) -> tuple[Array, Array]:
+    """`Truths.limit_deg` and `Truths.efficient_deg` of some of a batch's sources, each [n].
+
+    The former is each plane's r68 over the significance of the counts within it, the planes together.
+    """
     survey = sky.survey
-    r68 = healpix_point_spread(survey, load_response(survey.irfs)).radius_deg(0.68)
+    spread = healpix_point_spread(survey, load_response(survey.irfs))
+    r68 = spread.radius_deg(0.68)
     density = np.stack([hp.get_interp_val(m, glon, glat, lonlat=True) for m in expected.diffuse_sr], axis=-1)
     background = np.maximum(density * np.pi * np.radians(r68) ** 2, 1e-9)
-    source = 0.68 * batch.counts.double().numpy()[mine]
+    counts = batch.counts.double().numpy()[mine]
+    source = 0.68 * counts
     ts = 2.0 * ((source + background) * np.log1p(source / background) - source)
-    return 1.0 / np.sqrt(np.maximum((ts / r68**2).sum(axis=-1), 1e-12))
+    limit = 1.0 / np.sqrt(np.maximum((ts / r68**2).sum(axis=-1), 1e-12))
+    return limit, efficient_error_deg(spread, counts, density)
 
 
 def real_case(tiles: range) -> Case:
@@ -196,7 +207,7 @@ def real_case(tiles: range) -> Case:
     for tile in tiles:
         near |= near_cell(tile, vectors, MARGIN_DEG)
     nothing = np.full(len(rank), np.nan)
-    all_of_it = Truths(ev.Positions(glon, glat), inside, rank, np.full(len(rank), np.inf), nothing)
+    all_of_it = Truths(ev.Positions(glon, glat), inside, rank, np.full(len(rank), np.inf), nothing, nothing)
     return Case("real", sky.irfs, sky.cube, sky.exposure, all_of_it.select(near), {})
 
 
