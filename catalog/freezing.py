@@ -45,6 +45,7 @@ def freeze(
     predecessor: str | None = None,
     first: bool = False,
     draft: bool = False,
+    simulated: str | None = None,
 ) -> ReleaseRecord:
     """Make a finished run a release; the same run and version again is the same release.
 
@@ -62,12 +63,14 @@ def freeze(
         It follows none.
     draft : bool
         Not public yet (see `catalog.publishing`).
+    simulated : str, optional
+        Release of a simulated sky of the same survey, for the report's completeness and purity.
 
     Raises
     ------
     ReleaseError
         If the version's name is bad or held by another run, the run is unknown or not finished, or the
-        predecessor cannot have this successor.
+        predecessor cannot have this successor, or `simulated` is of another survey.
     """
     if not VERSION_FORM.fullmatch(version):
         raise ReleaseError(f"bad version '{version}': letters, digits, '.', '_' and '-' only")
@@ -84,6 +87,9 @@ def freeze(
     if run.status != "done":
         raise ReleaseError(f"run {run_id} is not finished ({run.status}) and cannot be released")
     provenance = run_provenance(conn, run) | {"flags": {str(b): t for b, t in (flags or {}).items()}}
+    if simulated is not None:
+        _require_survey(release_record(conn, simulated), provenance["observation"]["survey"])
+        provenance["simulated"] = simulated
     before = None if first else _predecessor(conn, predecessor, provenance["observation"]["survey"], draft)
     sources = _sources_of_run(conn, run)
     earlier = _sources_of_release(conn, before)
@@ -137,11 +143,15 @@ def _predecessor(conn: Connection, wanted: str | None, survey: str, draft: bool)
     record = release_record(conn, wanted)
     if not record.public:
         raise ReleaseError(f"release {wanted} is a draft and has no successors: publish it first")
-    if record.survey.name != survey:
-        raise ReleaseError(f"release {wanted} is of survey {record.survey.name}, not {survey}")
+    _require_survey(record, survey)
     if not draft and (other := public_successor(conn, wanted)) is not None:
         raise ReleaseError(f"release {wanted} is followed by {other} already")
     return wanted
+
+
+def _require_survey(record: ReleaseRecord, survey: str) -> None:
+    if record.survey.name != survey:
+        raise ReleaseError(f"release {record.version} is of survey {record.survey.name}, not {survey}")
 
 
 def _sources_of_run(conn: Connection, run: Any) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from catalog.release import ReleaseRecord, release_record
 from catalog.tables import ReferenceCatalog, ReferenceSource, Run
 from reports import queries
-from reports.against import match, named_catalogs
+from reports.against import ReportError, match, named_catalogs
 from reports.in_range import signif_above
 from sky.survey import Survey
 
@@ -48,6 +48,8 @@ class ReportData:
         detection_id, variant, bll, fsrq, psr, pwn_snr, fake; empty where the run had no class networks.
     cards : DataFrame
         name, sha256, card of the weights that the run used.
+    simulation : ReportData or None
+        Release of a simulated sky of this survey, whose truth tells completeness and purity.
     """
 
     release: ReleaseRecord
@@ -59,6 +61,7 @@ class ReportData:
     associations: pd.DataFrame
     classes: pd.DataFrame
     cards: pd.DataFrame
+    simulation: "ReportData | None" = None
 
     @property
     def survey(self) -> Survey:
@@ -107,7 +110,9 @@ class ReportData:
         )
 
 
-def load(conn: sa.Connection, version: str, against: Sequence[str] = ()) -> ReportData:
+def load(
+    conn: sa.Connection, version: str, against: Sequence[str] = (), simulated: str | None = None
+) -> ReportData:
     """Read a release and the reference catalogues that its run was associated with.
 
     Parameters
@@ -115,17 +120,21 @@ def load(conn: sa.Connection, version: str, against: Sequence[str] = ()) -> Repo
     version : str
     against : sequence of str
         Names of other catalogues of the database to compare it with.
+    simulated : str, optional
+        Version of a simulated sky's release; by default the one that was named when this one was made.
 
     Raises
     ------
     catalog.release.ReleaseError
         If there is no such release.
     reports.against.ReportError
-        If there is no such catalogue.
+        If there is no such catalogue, or the simulated sky's release cannot tell anything of this one.
     sky.survey.SurveyError
         If the survey of its observation is unknown to this program.
     """
     release = release_record(conn, version)
+    simulated = simulated or release.provenance.get("simulated")
+    simulation = None if simulated is None else _simulation(conn, release, simulated)
     used = release.provenance["references"]
     more = [c for c in named_catalogs(conn, against) if c["sha256"] not in {u["sha256"] for u in used}]
     catalogs = _catalogs(conn, [*used, *more])
@@ -164,7 +173,19 @@ def load(conn: sa.Connection, version: str, against: Sequence[str] = ()) -> Repo
         cards=queries.frame(conn, queries.model_cards(release.run_id)).sort_values(
             ["name", "sha256"], ignore_index=True
         ),
+        simulation=simulation,
     )
+
+
+def _simulation(conn: sa.Connection, release: ReleaseRecord, version: str) -> ReportData:
+    """A simulated sky's release, itself without another."""
+    other = release_record(conn, version)
+    if other.survey.name != release.survey.name:
+        raise ReportError(f"release {version} is of survey {other.survey.name}, not {release.survey.name}")
+    found = load(conn, version) if other.provenance.get("simulated") is None else None
+    if found is None or not found.truths:
+        raise ReportError(f"release {version} is not of a simulated sky: no truth is among its references")
+    return found
 
 
 def _references(conn: sa.Connection, catalog_ids: list[int], survey: Survey) -> pd.DataFrame:

@@ -14,7 +14,13 @@ from reports.report import make_report
 PAGE, PDF, NUMBERS = "report.html", "report.pdf", "report-numbers"
 
 
-def write_report(conn: sa.Connection, version: str, folder: Path | str, against: Sequence[str] = ()) -> Path:
+def write_report(
+    conn: sa.Connection,
+    version: str,
+    folder: Path | str,
+    against: Sequence[str] = (),
+    simulated: str | None = None,
+) -> Path:
     """Write ``report.html``, ``report.pdf`` and ``report-numbers/*.csv`` of a release into a folder.
 
     The bytes depend on the release alone: the same release reported twice is the same files.
@@ -29,6 +35,8 @@ def write_report(conn: sa.Connection, version: str, folder: Path | str, against:
         Made if it does not exist. A report that is there is replaced.
     against : sequence of str
         Names of reference catalogues of the database to compare it with, besides those of its run.
+    simulated : str, optional
+        Release of a simulated sky (`reports.data.load`).
 
     Returns
     -------
@@ -40,9 +48,9 @@ def write_report(conn: sa.Connection, version: str, folder: Path | str, against:
     catalog.release.ReleaseError
         If there is no such release.
     reports.against.ReportError
-        If there is no such catalogue.
+        If there is no such catalogue, or `simulated` is not of a simulated sky of this survey.
     """
-    report = make_report(conn, version, against)
+    report = make_report(conn, version, against, simulated)
     page = render(report)  # first: the PDF changes the figures
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

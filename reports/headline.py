@@ -41,6 +41,11 @@ def headlines(data: ReportData) -> list[Headline]:
         detail = f"{purity.k:,} of {purity.n:,} within 0.3° of a simulated source, one to one"
         found.append(Headline(_percent(purity), f"are true ({truth})", detail))
         found += _known_places(truth, *data.of_catalog(truth), data)
+    if (simulation := data.simulation) is not None:
+        for truth in simulation.truths:
+            purity = overall(*simulation.of_catalog(truth), simulation.sources)
+            detail = f"{purity.k:,} of {purity.n:,} sources of release {simulation.release.version}"
+            found.append(Headline(_percent(purity), "are true on a simulated sky", detail))
     for catalog in data.published:
         references, associations = data.of_catalog(catalog)
         part = Fraction.of(recovered(references, associations, 0.3))

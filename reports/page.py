@@ -37,7 +37,6 @@ def environment() -> jinja2.Environment:
 def render(report: Report) -> str:
     """The page as text."""
     data = report.data
-    provenance = {k: v for k, v in data.release.provenance.items() if k not in LISTED}
     return environment().get_template("page.html.j2").render(
         data=data,
         facts=report.facts,
@@ -53,15 +52,24 @@ def render(report: Report) -> str:
         points=Markup(map_points(data.sources, data.associations, data.references, report.misses)),
         background=None if report.counts is None else map_background(report.counts),
         cards=[_card(card) for card in data.cards.to_dict("records")],
-        provenance=list(flatten(provenance)),
+        provenance=list(flatten(unlisted(data.release.provenance))),
         css=asset("page.css"),
         scripts=[asset("table.js"), asset("sky.js")],
     )  # fmt: skip
 
 
+def unlisted(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the provenance has no table of its own; the meaning of the flags once, where it is twice."""
+    found = {k: v for k, v in provenance.items() if k not in LISTED}
+    settings = found.get("settings", {})
+    if "flags" in settings and settings["flags"] == found.get("flags"):
+        found["settings"] = {k: v for k, v in settings.items() if k != "flags"}
+    return found
+
+
 def flatten(tree: Mapping[str, Any], stem: str = "") -> Iterable[tuple[str, str]]:
-    """Names and values of nested mappings and lists, names joined by dots, in order of name."""
-    for key in sorted(tree):
+    """Names and values of nested mappings and lists, names joined by dots, in order of name; numbers by size."""
+    for key in sorted(tree, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name)):
         value, name = tree[key], f"{stem}{key}"
         if isinstance(value, list) and any(isinstance(v, dict | list) for v in value):
             value = {f"{i:0{len(str(len(value)))}d}": v for i, v in enumerate(value, 1)}

@@ -92,7 +92,9 @@ class Report:
         return found | {"new-detections": self.new}
 
 
-def make_report(conn: sa.Connection, version: str, against: Sequence[str] = ()) -> Report:
+def make_report(
+    conn: sa.Connection, version: str, against: Sequence[str] = (), simulated: str | None = None
+) -> Report:
     """The report of a release, from the database alone.
 
     Parameters
@@ -100,13 +102,15 @@ def make_report(conn: sa.Connection, version: str, against: Sequence[str] = ()) 
     version : str
     against : sequence of str
         Names of reference catalogues of the database to compare it with, besides those of its run.
+    simulated : str, optional
+        Release of a simulated sky (`reports.data.load`).
 
     Raises
     ------
     catalog.release.ReleaseError
         If there is no such release.
     reports.against.ReportError
-        If there is no such catalogue.
+        If there is no such catalogue, or `simulated` is not of a simulated sky of this survey.
     """
-    data = load(conn, version, against)
+    data = load(conn, version, against, simulated)
     return Report(data, sky_map(conn, data.observation_id, MAP_ORDER, picture_bands(data.survey)))

@@ -76,6 +76,17 @@ def figures(
     shown += [counterpart_figure(catalog, *of[catalog], data.sources) for catalog in data.placed]
     shown += [flux_figure(catalog, *of[catalog], data.sources, flux_range_gev) for catalog in data.published]
     shown += [simulated_figure(truth, *of[truth], data.sources, flux_range_gev) for truth in data.truths]
+    if (simulation := data.simulation) is not None:
+        shown += [
+            simulated_figure(
+                truth,
+                *simulation.of_catalog(truth),
+                simulation.sources,
+                flux_range_gev,
+                simulation.release.version,
+            )
+            for truth in simulation.truths
+        ]
     shown += [class_figure(catalog, *of[catalog], data.classes) for catalog in data.catalogs["label"]]
     shown.append(significance_figure(*everything))
     return [figure for figure in shown if figure]

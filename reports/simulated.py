@@ -91,8 +91,12 @@ def simulated_figure(
     associations: pd.DataFrame,
     sources: pd.DataFrame,
     flux_range_gev: tuple[float, float],
+    release: str = "",
 ) -> ReportFigure:
-    """Completeness, purity and reliability of the score against the truth of a simulated sky."""
+    """Completeness, purity and reliability of the score against the truth of a simulated sky.
+
+    ``release`` names the simulated sky's release where that is another than the report's.
+    """
     completeness, purity, reliability = truth_tables(truth, associations, sources)
     figure = Figure(figsize=(WIDTH_IN, 3.6))
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.25, 1, 1))
@@ -118,7 +122,8 @@ def simulated_figure(
     right.set(
         xlabel="score (Prob_Real, or Det_Prob)", ylabel="fraction that is true", xlim=(0, 1.03), ylim=(0, 1.1)
     )
-    caption = CAPTION.format(truth=label, n_true=len(truth), low=flux_range_gev[0], high=flux_range_gev[1])
+    name = f"{label} of release {release}" if release else label
+    caption = CAPTION.format(truth=name, n_true=len(truth), low=flux_range_gev[0], high=flux_range_gev[1])
     numbers = pd.concat(
         [
             completeness.assign(quantity="completeness"),
@@ -128,7 +133,11 @@ def simulated_figure(
         ignore_index=True,
     )
     return ReportFigure(
-        f"simulated-{label.lower()}", "Completeness and purity on a simulated sky", caption, figure, numbers
+        f"simulated-{(release or label).lower()}",
+        "Completeness and purity on a simulated sky",
+        caption,
+        figure,
+        numbers,
     )
 
 

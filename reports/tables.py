@@ -25,6 +25,8 @@ class TableColumn:
         The number is shown divided by this.
     error : str or None
         Column with the error, shown after it.
+    exact : bool
+        Keep the decimals of a large number too.
     """
 
     key: str
@@ -33,6 +35,7 @@ class TableColumn:
     digits: int | None = None
     scale: float = 1.0
     error: str | None = None
+    exact: bool = False
 
     def text(self, row: Mapping[Any, Any]) -> str:
         """A cell as written in the page; empty where there is no value."""
@@ -42,7 +45,8 @@ class TableColumn:
         if _missing(value):
             return ""
         scaled = value / self.scale
-        digits = 0 if abs(scaled) >= 100 else self.digits  # a large number needs no decimals
+        # A large number needs no decimals, unless it is a place.
+        digits = 0 if abs(scaled) >= 100 and not self.exact else self.digits
         words = f"{scaled:.{digits}f}"
         if self.error and not _missing(row[self.error]):
             words += f" ± {row[self.error] / self.scale:.{digits}f}"
@@ -57,7 +61,7 @@ SIDE_BY_SIDE = (
     TableColumn("status", "", "missed: in the reference alone; new: in the release alone"),
     TableColumn("source_name", "Release", "name in this release"),
     TableColumn("name_ref", "Reference", "name in the reference catalogue"),
-    TableColumn("glon_deg", "l", "galactic longitude, deg", 2),
+    TableColumn("glon_deg", "l", "galactic longitude, deg", 2, exact=True),
     TableColumn("glat_deg", "b", "galactic latitude, deg", 2),
     TableColumn("signif_avg", "σ", "Signif_Avg in this release", 1),
     TableColumn("signif_avg_ref", "σ ref", "Signif_Avg in the reference", 1),

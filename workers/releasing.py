@@ -33,6 +33,7 @@ def make_release(
     draft: bool = False,
     predecessor: str | None = None,
     first: bool = False,
+    simulated: str | None = None,
 ) -> PublicationRefused | None:
     """Freeze a run as a release and write all its files into a new folder, or nothing at all.
 
@@ -41,7 +42,7 @@ def make_release(
 
     Parameters
     ----------
-    draft, predecessor, first
+    draft, predecessor, first, simulated
         As in `catalog.freezing.freeze`.
 
     Returns
@@ -58,7 +59,16 @@ def make_release(
     # The transaction is the inner block: the release is in the database before its folder is in its place.
     with release_folder(target) as folder, database_errors(engine.url), engine.begin() as conn:
         new = not is_release(conn, version)
-        freeze(conn, version, run_id, flags=flag_meanings(), predecessor=predecessor, first=first, draft=True)
+        freeze(
+            conn,
+            version,
+            run_id,
+            flags=flag_meanings(),
+            predecessor=predecessor,
+            first=first,
+            draft=True,
+            simulated=simulated,
+        )
         write_catalogue_files(conn, version, folder)
         write_report(conn, version, folder)
         return _publish(conn, version) if new and not draft else None

@@ -40,6 +40,9 @@ def release_folder(target: Path) -> Iterator[Path]:
         pass
     elif target.exists() or target.is_symlink():
         raise FolderError(f"{target}: exists already and is not an empty folder")
+    above = next(folder for folder in target.parents if folder.exists())
+    if not above.is_dir():
+        raise FolderError(f"{target}: {above} is not a folder")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))

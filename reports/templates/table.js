@@ -13,8 +13,8 @@
     if (column.digits === null) return value;
     const error = column.error && row[at[column.error]];
     const scaled = value / column.scale;
-    // A large number needs no decimals.
-    const digits = Math.abs(scaled) >= 100 ? 0 : column.digits;
+    // A large number needs no decimals, unless it is a place.
+    const digits = Math.abs(scaled) >= 100 && !column.exact ? 0 : column.digits;
     const words = scaled.toFixed(digits);
     return typeof error === "number" ? `${words} ± ${(error / column.scale).toFixed(digits)}` : words;
   };

@@ -10,8 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from catalog import store
 from catalog.engine import head_revision
 from catalog.freezing import freeze
+from catalog.ledger import create_run
 from catalog.release import ReleaseError, release_associations, release_record, release_table
-from tests.catalog.small_run import finished_run, new_run, some_detections
+from tests.catalog.small_run import finished_run, new_observation, new_run, some_detections
 
 
 @pytest.fixture
@@ -107,6 +108,26 @@ def test_what_cannot_be_released(released: Engine, version: str, run_id: int, fa
         new_run(conn)
     with released.connect() as conn, pytest.raises(ReleaseError, match=fault):
         freeze(conn, version, run_id)
+
+
+def test_a_release_may_name_a_simulated_sky_of_its_survey(engine: Engine) -> None:
+    with engine.begin() as conn:
+        freeze(conn, "sim", finished_run(conn, seed=1))
+        other_sky = new_observation(conn, sha256="f" * 64, name="six", survey="lat-6band")
+        six = create_run(
+            conn, other_sky, detector="matched-filter", seed=1, settings={}, software={"asidcat": "0.1.0"}
+        )
+        conn.execute(
+            text("UPDATE run SET status = 'done', finished_at = now() WHERE id = :six"), {"six": six}
+        )
+        freeze(conn, "six", six)
+        run = finished_run(conn, seed=3)
+        for other, fault in (("six", "of survey lat-6band, not lat-10gev"), ("none", "there is no release")):
+            with pytest.raises(ReleaseError, match=fault):
+                freeze(conn, "real", run, first=True, simulated=other)
+        freeze(conn, "real", run, first=True, simulated="sim")
+        assert release_record(conn, "real").provenance["simulated"] == "sim"
+        assert "simulated" not in release_record(conn, "sim").provenance
 
 
 def test_an_unknown_release_is_named(engine: Engine) -> None:

@@ -18,9 +18,10 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.release import ReleaseError, ReleaseRecord
+from reports.against import ReportError
 from reports.data import ReportData, load
 from reports.files import write_report
-from reports.page import flatten, render
+from reports.page import flatten, render, unlisted
 from reports.report import Report
 from tests.released_sky import N_FGL, N_FHL, N_SOURCES, VERSION
 
@@ -141,6 +142,45 @@ def test_an_unknown_release_is_an_error_of_one_line(released, tmp_path):
 def test_provenance_is_flattened_in_order():
     tree = {"b": {"y": [1, 2], "x": None}, "a": [{"f": "1"}, {"f": "2"}]}
     assert list(flatten(tree)) == [("a.1.f", "1"), ("a.2.f", "2"), ("b.x", "None"), ("b.y", "1, 2")]
+    flags = {"16": "near", "8": "faint", "131072": "broad", "a": ""}
+    assert [name for name, _ in flatten(flags)] == ["8", "16", "131072", "a"]
+
+
+def test_the_meaning_of_flags_stands_once_in_the_provenance():
+    provenance = {
+        "flags": {"8": "faint"},
+        "settings": {"flags": {"8": "faint"}, "threshold": 0.5},
+        "inputs": [],
+    }
+    assert unlisted(provenance) == {"flags": {"8": "faint"}, "settings": {"threshold": 0.5}}
+    provenance["settings"]["flags"] = {"8": "fainter"}
+    assert unlisted(provenance)["settings"] == {"flags": {"8": "fainter"}, "threshold": 0.5}
+
+
+def test_completeness_and_purity_come_from_a_simulated_skys_release(by_hand):
+    true = by_hand.references.assign(true_npred=10.0, true_flux_cm2_s=[2e-10, 1e-10, 3e-11, 1.1e-10, 2e-12])
+    simulation = replace(
+        by_hand,
+        release=replace(by_hand.release, version="sim-1"),
+        references=true,
+        catalogs=by_hand.catalogs.assign(truth=True),
+    )
+    report = Report(replace(by_hand, simulation=simulation))
+    drawn = {figure.key: figure for figure in report.figures}["simulated-sim-1"]
+    assert drawn.title == "Completeness and purity on a simulated sky"
+    assert "CAT of release sim-1" in drawn.caption
+    assert report.numbers()["simulated-sim-1"]["quantity"].nunique() == 3
+    told = {h.label: (h.value, h.detail) for h in report.headlines}
+    assert told["are true on a simulated sky"] == ("66.7 %", "2 of 3 sources of release sim-1")
+
+
+def test_a_release_without_a_truth_says_nothing_of_completeness(released, tmp_path):
+    with released.connect() as conn:
+        with pytest.raises(ReportError, match=f"release {VERSION} is not of a simulated sky"):
+            write_report(conn, VERSION, tmp_path, simulated=VERSION)
+        with pytest.raises(ReleaseError, match="there is no release other"):
+            write_report(conn, VERSION, tmp_path, simulated="other")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

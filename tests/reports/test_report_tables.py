@@ -127,3 +127,12 @@ def test_bands_are_those_of_the_published_file(lat_data):
         edges_mev = np.union1d(bounds["LowerEnergy"], bounds["UpperEnergy"])
         n_bands = hdus["LAT_Point_Source_Catalog"].data["Sqrt_TS_Band"].shape[1]
     np.testing.assert_allclose(BAND_EDGES_GEV[n_bands], edges_mev / 1000)
+
+
+def test_places_keep_their_decimals_where_fluxes_need_none(references, associations, sources):
+    table = side_by_side(references, associations, sources).set_index("name_ref", drop=False)
+    columns = columns_of(table, {"glon_deg", "flux_cm2_s"})
+    cells = dict(zip([c.key for c in columns], text_rows(table.loc[["CAT R1"]], columns)[0], strict=True))
+    assert cells == {"glon_deg": "10.00", "flux_cm2_s": "200 ± 30"}
+    far = table.loc[["CAT R5"]]
+    assert text_rows(far, columns_of(far, {"glon_deg"})) == [["300.00"]]

@@ -26,6 +26,12 @@ Against = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Another reference catalogue of the database; may be repeated."),
 ]
+Simulated = Annotated[
+    str | None,
+    typer.Option(
+        metavar="VERSION", help="Release of a simulated sky, for the report's completeness and purity."
+    ),
+]
 Folder = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", show_default=False)]
 
 
@@ -37,6 +43,7 @@ def release(
     after: After = None,
     first: First = False,
     draft: Draft = False,
+    simulated: Simulated = None,
 ) -> None:
     """Freeze a run as a release: FITS, VOTable and Parquet catalogue, report, checksums in a new folder."""
     if after is not None and first:
@@ -45,7 +52,16 @@ def release(
     from workers.session import open_session
 
     with stoppable(), open_session(load_settings()) as session:
-        refused = make_release(session, version, run, output, draft=draft, predecessor=after, first=first)
+        refused = make_release(
+            session,
+            version,
+            run,
+            output,
+            draft=draft,
+            predecessor=after,
+            first=first,
+            simulated=simulated,
+        )
     if refused is not None:
         print(
             f"asidcat: {refused}; make it public all the same: asidcat publish {version} --anyway",
@@ -83,7 +99,7 @@ def diff(before: Before, now: Now, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def report(version: Version, output: Folder, against: Against = None) -> None:
+def report(version: Version, output: Folder, against: Against = None, simulated: Simulated = None) -> None:
     """Write the report of a release alone, from the database."""
     from catalog.engine import database_errors
     from reports.files import write_report
@@ -91,5 +107,5 @@ def report(version: Version, output: Folder, against: Against = None) -> None:
 
     with stoppable(), open_session(load_settings()) as session, database_errors(session.engine.url):
         with session.engine.connect() as conn:
-            path = write_report(conn, version, output, against or ())
+            path = write_report(conn, version, output, against or (), simulated)
         print(path)
