@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.likelihood.local_fit import LEAST_LEVEL, SETTLED, LocalSky
+from models.likelihood.local_fit import LEAST_LEVEL, LEVEL_MOVES, SETTLED, LocalSky
 
 Floats = NDArray[np.float64]
 
@@ -83,5 +83,6 @@ def _steps(
         bend = np.maximum(bend, 1e-6 * reach**2)
         new_flux = np.maximum(flux + np.clip(slope / bend, -0.9 * flux, 2 * flux + 1e3 * least), least)
         change = free.rest + free.follows * ((new_flux - flux) @ to_planes) * exposures
-        new_level = np.maximum(level + np.clip(change, -0.7 * level, 2 * level), LEAST_LEVEL)
+        down, up = LEVEL_MOVES
+        new_level = np.maximum(level + np.clip(change, -down * level, up * level), LEAST_LEVEL)
     return flux, level, np.any(moving, axis=1)

@@ -26,6 +26,7 @@ Ints = NDArray[np.int64]
 
 LEVEL_STEPS = 5
 LEAST_LEVEL = 0.02
+LEVEL_MOVES = (0.7, 2.0)  # down and up in one step, of the level
 # A fit has settled where one more step of Newton's would raise twice ln L by less.
 SETTLED = 1e-3
 
@@ -51,7 +52,10 @@ class Slopes:
     def freed(self, level: Floats, damp: Floats | float = 1.0) -> "Freed":
         """Newton's step with the level free, its bends multiplied by `damp` [n, n_planes]."""
         pinned = (level <= LEAST_LEVEL) & (self.level < 0)  # a level at its end stays there
-        mixed, bend = np.where(pinned, 0.0, self.mixed), self.level_bend * damp
+        mixed = np.where(pinned, 0.0, self.mixed)
+        # Where hardly a photon is the background's, its level has no bend and would run off: no farther than this.
+        farthest = np.where(self.level < 0, *LEVEL_MOVES) * level
+        bend = np.maximum(self.level_bend * damp, np.abs(self.level) / farthest)
         follows = -mixed / bend
         return Freed(
             slope=self.photons + follows * self.level,

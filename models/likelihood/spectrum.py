@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from models.likelihood.local_fit import LEAST_LEVEL, SETTLED, LocalSky
+from models.likelihood.local_fit import LEAST_LEVEL, LEVEL_MOVES, SETTLED, LocalSky
 from models.likelihood.spectral_shares import Shares
 from sky.survey import Survey
 
@@ -207,8 +207,9 @@ class _Point:
         move = np.clip(np.linalg.solve(damped, self.gradient[..., None])[..., 0], *MOVE_RANGE)
         new = np.clip(self.at + move, LOWEST[: move.shape[1]], HIGHEST[: move.shape[1]])
         change = np.einsum("npk,nk->np", self.tilt, new - self.at) * self.photons
-        change = self.rest + self.follows * change
-        return new, np.maximum(self.level + np.clip(change, -0.7 * self.level, 2 * self.level), LEAST_LEVEL)
+        change = (self.rest + self.follows * change) / (1 + caution[:, None])
+        down, up = LEVEL_MOVES
+        return new, np.maximum(self.level + np.clip(change, -down * self.level, up * self.level), LEAST_LEVEL)
 
 
 class _Posterior:

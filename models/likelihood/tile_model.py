@@ -46,7 +46,7 @@ class Pace:
 
 
 SEARCHING = Pace(rounds=3, steps=4, stretch=1.0, widened=(1, 2))
-MEASURING = Pace(rounds=6, steps=2, stretch=1.8, widened=(2,))
+MEASURING = Pace(rounds=6, steps=2, stretch=1.8, widened=(0, 1, 3))
 THINNINGS = 3
 
 

@@ -17,6 +17,7 @@ from models.likelihood.localise import DROP_95, localise
 from models.likelihood.neighbourhood import Neighbourhoods
 from models.likelihood.optics import SEPARATIONS_DEG, PointSpread
 from models.likelihood.spectral_shares import Shares
+from models.likelihood.spectrum import fit_spectrum
 from sky.spectra import LogParabola, PLSuperExpCutoff
 from sky.survey import get_survey
 from sky.tiles import owner
@@ -28,21 +29,23 @@ BACKGROUND_SR = np.array([2e6, 2e5, 2e4])
 EXPOSURE_CM2_S = 4e11
 
 
-def gaussian_spread() -> PointSpread:
-    sigma, sep = np.radians(SIGMA_DEG)[:, None], np.radians(SEPARATIONS_DEG)
+def gaussian_spread(sigma_deg: np.ndarray) -> PointSpread:
+    sigma, sep = np.radians(sigma_deg)[:, None], np.radians(SEPARATIONS_DEG)
     falling = np.exp(-0.5 * (sep / sigma) ** 2)
     return PointSpread((falling / (2 * np.pi * sigma**2))[None], (1 - falling)[None])
 
 
-def expected_sky(photons: np.ndarray) -> LocalSky:
+def expected_sky(
+    photons: np.ndarray, background_sr: np.ndarray = BACKGROUND_SR, sigma_deg: np.ndarray = SIGMA_DEG
+) -> LocalSky:
     """One source of `photons` [n_planes] on a flat background, every pixel with the counts expected of it."""
     at = np.arange(-RADIUS_DEG, RADIUS_DEG + PIXEL_DEG / 2, PIXEL_DEG)
     east, north = (a.ravel() for a in np.meshgrid(at, at))
     inside = np.hypot(east, north) <= RADIUS_DEG
     east, north, n = east[inside], north[inside], int(inside.sum())
-    area, spread, plane = np.radians(PIXEL_DEG) ** 2, gaussian_spread(), np.repeat(np.arange(3), n)
+    area, spread, plane = np.radians(PIXEL_DEG) ** 2, gaussian_spread(sigma_deg), np.repeat(np.arange(3), n)
     sep = np.tile(np.hypot(east, north), 3)
-    counts = area * (photons[plane] * spread.density(plane, sep) + BACKGROUND_SR[plane])
+    counts = area * (photons[plane] * spread.density(plane, sep) + background_sr[plane])
     near = Neighbourhoods(
         n=1,
         owner=np.zeros(3 * n, int),
@@ -53,8 +56,8 @@ def expected_sky(photons: np.ndarray) -> LocalSky:
         radius_deg=np.full(3, RADIUS_DEG),
         pixel=np.arange(3 * n),
     )
-    background = BACKGROUND_SR[plane]
-    total = (BACKGROUND_SR * n * area)[None]
+    background = background_sr[plane]
+    total = (background_sr * n * area)[None]
     return LocalSky(near, background, np.zeros(3 * n), spread, np.zeros(1, int), total)
 
 
@@ -107,6 +110,26 @@ def test_the_ellipse_is_that_of_the_fisher_matrix_however_wide_the_psf() -> None
     assert 0.01 < error_deg < 0.1
     assert place.r95_deg[0] == pytest.approx(np.sqrt(DROP_95) * error_deg, rel=0.02)
     assert np.hypot(place.east_deg, place.north_deg)[0] < 0.05 * error_deg
+
+
+@pytest.mark.parametrize("start", [0.2, 1.0, 5.0])
+def test_a_spectrum_is_found_where_hardly_a_photon_is_the_backgrounds(start: float) -> None:
+    """A level with no bend of its own must not run off and stop the fit where it began."""
+    survey, flux = get_survey("lat-10gev"), 7e-10
+    share, _ = Shares(survey)(np.array([2.3]), np.zeros(1))
+    sky = expected_sky(flux * share[0] * EXPOSURE_CM2_S, np.array([3e4, 3e3, 1.0]), np.full(3, 0.1))
+    # the brightest pixel of the faintest plane alone: all its photons are the source's
+    last, counts = sky.near.plane == 2, sky.near.counts
+    brightest = last & (counts == counts[last].max())
+    alone = np.where(brightest, share[0, 2] * flux * EXPOSURE_CM2_S, 0.0)
+    lonely = np.where(last, alone, counts)
+    sky = replace(sky, near=replace(sky.near, counts=lonely))
+    prior = POPULATIONS["lat-10gev"].spectra
+    found = fit_spectrum(
+        sky, sky.psf(), np.full((1, 3), EXPOSURE_CM2_S), survey, np.array([start * flux]), prior
+    )
+    assert found.flux_cm2_s[0] == pytest.approx(flux, rel=0.05)
+    assert found.index[0] == pytest.approx(2.3, abs=2 * found.unc_index[0])
 
 
 @given(index=st.floats(1.0, 3.5), curvature=st.floats(-0.3, 1.0))
