@@ -5,7 +5,7 @@ are left, so that bright sources keep their wings. Positions stand on a grid of 
 and plane.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 SUBPIXELS = 8
 STAMP_HALF_PX = (7, 20, 60)
-# Stamps in memory at once: a bright extended source is a hundred thousand of the widest.
+# Stamps in memory at once.
 STAMP_PIXELS = 1 << 24
 LOST_PHOTONS = 0.3
 # Photon indices within a band for which stamps are kept; a source takes the nearest.
@@ -95,8 +95,6 @@ class TileSources:
         Expected photons.
     psf_index : tensor of int [N, n_planes]
         Into `PSF_INDICES`.
-    whole : tensor [N, n_planes]
-        Expected photons of the source that this is a part of; how far out its wings are drawn follows from it.
     """
 
     tile: Tensor
@@ -104,23 +102,10 @@ class TileSources:
     y_deg: Tensor
     counts: Tensor
     psf_index: Tensor
-    whole: Tensor
 
     def select(self, which: Tensor) -> "TileSources":
         """Some of the sources."""
         return TileSources(*(getattr(self, f.name)[which] for f in fields(self)))
-
-    def join(self, *others: "TileSources") -> "TileSources":
-        """These and others."""
-        parts = (self, *others)
-        return TileSources(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(self)))
-
-    def spread(self, x_deg: Tensor, y_deg: Tensor) -> "TileSources":
-        """One source as equal points at offsets from it."""
-        n = len(x_deg)
-        many = self.select(torch.zeros(n, dtype=torch.long, device=self.tile.device))
-        x, y = (a + b.to(a.device) for a, b in ((many.x_deg, x_deg), (many.y_deg, y_deg)))
-        return replace(many, x_deg=x, y_deg=y, counts=many.counts / n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +148,7 @@ def draw_sources(
     """Expected counts of all sources of a plane, [n_tiles, n_pixels, n_pixels]; those outside count by
     their wings."""
     stamps = plane_stamps(survey, irfs, plane)
-    counts = sources.whole[:, plane]
+    counts = sources.counts[:, plane]
     device = counts.device
     margin = 2 * max(STAMP_HALF_PX) + 1
     width = n_pixels + 2 * margin
@@ -207,22 +192,6 @@ def limit_significance(
         source = torch.where(everything > 0, source, 0.0)
         rest = (everything - source).clamp(min=1e-7)
         ratio[inside] += 2.0 * ((rest + source) * torch.log1p(source / rest) - source).sum((1, 2))
-    return torch.sqrt(ratio.clamp(min=0.0))
-
-
-def image_significance(survey: Survey, irfs: str, parts: TileSources, expected: list[Tensor]) -> Tensor:
-    """The same for one source drawn as points, over its whole tile; a number.
-
-    The points' stamps are the smallest, as those of point sources are: the wings add next to nothing, and most of
-    the time.
-    """
-    tile = int(parts.tile[0])
-    alone = replace(parts, tile=torch.zeros_like(parts.tile), whole=torch.zeros_like(parts.whole))
-    ratio = torch.zeros((), device=parts.counts.device)
-    for plane, total in enumerate(expected):
-        source = draw_sources(survey, irfs, plane, alone, 1, total.shape[-1])[0]
-        rest = (total[tile] - source).clamp(min=1e-7)
-        ratio += 2.0 * ((rest + source) * torch.log1p(source / rest) - source).sum()
     return torch.sqrt(ratio.clamp(min=0.0))
 
 

@@ -1,7 +1,6 @@
 """Tiles of a training sky: expected and drawn counts, and the sources on them.
 
-An extended source is drawn as many points on a spiral of equal areas, each through the PSF; to all else it is
-one source at its centre.
+To all but the images an extended source is one source at its centre.
 """
 
 from dataclasses import dataclass
@@ -13,25 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.render import (
-    SUBPIXELS,
-    TileSources,
-    draw_sources,
-    image_significance,
-    limit_significance,
-)
+from models.extended_images import draw_extended, image_significance
+from models.render import SUBPIXELS, TileSources, draw_sources, limit_significance
 from models.training_sky import TrainingSky
-from sky.rendering import GAUSSIAN_R68
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # Sources farther than this from a tile's border are not drawn on it.
 REACH_DEG = 4.5
-# An extended source's points are about this far apart, but never more or fewer than the limits.
-POINT_SPACING_DEG = 0.04
-LEAST_POINTS, MOST_POINTS = 64, 2000
-GOLDEN_ANGLE = np.pi * (3.0 - np.sqrt(5.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +36,7 @@ class SyntheticTiles:
     counts, expected, diffuse : list of tensor [batch, n_band, n_band]
         By plane: drawn counts, their expectation, and the diffuse part of that.
     sources : TileSources
-        The sources on the tiles and near them, an extended one as a point.
+        The sources on the tiles and near them.
     rows : array of int [N]
         Their rows in the sky's list.
     x_px, y_px : tensor [N]
@@ -96,20 +85,21 @@ def render_tiles(
     """Draw tiles of a sky with given axes [batch, 3, 3]; without `poisson`, the expected counts."""
     survey, n_tiles = sky.survey, len(axes)
     sources, rows = _sources_on_tiles(sky, axes, width_deg, device)
-    wide = np.flatnonzero(sky.shape[rows])
-    points = torch.as_tensor(np.flatnonzero(sky.shape[rows] == 0), device=device)
-    drawn, parts = sources.select(points), _as_points(sky, sources, rows, wide)
-    drawn = drawn.join(*parts)
-    diffuse, expected = [], []
+    is_wide = sky.shape[rows] > 0
+    kinds = sky.shape[rows][is_wide], sky.size_deg[rows][is_wide]
+    wide, points = (torch.as_tensor(np.flatnonzero(which), device=device) for which in (is_wide, ~is_wide))
+    extended, drawn = sources.select(wide), sources.select(points)
+    diffuse, expected, images = [], [], []
     for plane, (band, _) in enumerate(survey.planes):
         n = round(survey.tile_pixels_per_10deg[band] * width_deg / 10)
         smooth = _diffuse_tiles(sky, plane, axes, n, width_deg).to(device)
         diffuse.append(smooth)
-        expected.append(smooth + draw_sources(survey, sky.irfs, plane, drawn, n_tiles, n))
+        images.append(draw_extended(survey, sky.irfs, plane, extended, *kinds, n))
+        total = smooth + draw_sources(survey, sky.irfs, plane, drawn, n_tiles, n)
+        expected.append(total.index_add(0, extended.tile, images[-1]))
     sigma = torch.zeros(len(rows), device=device)
-    sigma[points] = limit_significance(survey, sky.irfs, sources.select(points), expected)
-    for row, part in zip(wide, parts, strict=True):
-        sigma[row] = image_significance(survey, sky.irfs, part, expected)
+    sigma[points] = limit_significance(survey, sky.irfs, drawn, expected)
+    sigma[wide] = image_significance(images, extended.tile, expected)
     generator = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
     counts = [torch.poisson(e, generator=generator) if poisson else e for e in expected]
     n = max(c.shape[-1] for c in counts)
@@ -150,39 +140,14 @@ def _sources_on_tiles(
         cells = np.floor(np.concatenate(degrees) / cell_deg) + 0.5
         return torch.as_tensor(cells * cell_deg, dtype=torch.float32, device=device)
 
-    counts = torch.as_tensor(sky.counts[chosen], dtype=torch.float32, device=device)
     sources = TileSources(
         torch.as_tensor(np.concatenate(tiles), device=device),
         snapped(x_deg),
         snapped(y_deg),
-        counts,
+        torch.as_tensor(sky.counts[chosen], dtype=torch.float32, device=device),
         torch.as_tensor(sky.psf_index[chosen], device=device),
-        counts,
     )
     return sources, chosen
-
-
-def _as_points(sky: TrainingSky, sources: TileSources, rows: Ints, wide: Ints) -> list[TileSources]:
-    """Each of the extended sources `wide` as points."""
-    parts = []
-    for k in wide:
-        one = sources.select(torch.full((1,), int(k), device=sources.tile.device))
-        x_deg, y_deg = spiral_deg(int(sky.shape[rows[k]]), float(sky.size_deg[rows[k]]))
-        parts.append(one.spread(*(torch.as_tensor(v, dtype=torch.float32) for v in (x_deg, y_deg))))
-    return parts
-
-
-def spiral_deg(shape: int, size_deg: float) -> tuple[Array, Array]:
-    """Points that stand for equal parts of an extended source, offsets (x, y) from its centre.
-
-    Vogel's spiral (1979, Math. Biosci. 44, 179), its radii at the quantiles of the disc (shape 1) or Gaussian
-    (shape 2) profile.
-    """
-    n = int(np.clip(np.pi * (size_deg / POINT_SPACING_DEG) ** 2, LEAST_POINTS, MOST_POINTS))
-    part = (np.arange(n) + 0.5) / n
-    radius = np.sqrt(part) if shape == 1 else np.sqrt(-2.0 * np.log1p(-part)) / GAUSSIAN_R68
-    angle = GOLDEN_ANGLE * np.arange(n)
-    return size_deg * radius * np.cos(angle), size_deg * radius * np.sin(angle)
 
 
 def _diffuse_tiles(sky: TrainingSky, plane: int, axes: Array, n: int, width_deg: float) -> Tensor:

@@ -93,7 +93,7 @@ def _contributions(
     """Cut-outs, sources, and what these are expected to bring to those, [pairs, 49], by size of the stamps."""
     sky, sources = tiles.sky, tiles.sources
     stamps = plane_stamps(sky.survey, sky.irfs, plane)
-    counts = sources.whole[:, plane]
+    counts = sources.counts[:, plane]
     at = source_cells(sky.survey, plane, sources, tiles.expected[plane].shape[-1])
     size = stamp_sizes(stamps, counts)
     bright = counts[pairs[1]] >= LEAST_PHOTONS

@@ -71,7 +71,9 @@ def train(
     state = TrainState.at(checkpoint, network, config, start)
     progress = state.progress
     report(f"{state.model.n_parameters:,} parameters, step {progress.step} of {config.steps}")
-    validation = Validation.drawn(survey, config.seed, config.validation_skies, config.validation_tiles)
+    validation = Validation.drawn(
+        survey, config.seed, config.validation_skies, config.validation_tiles, config.extended_share
+    )
     if state.parent and "score" not in state.parent:
         state.parent.update(score=validation.run(state.model)["score"])
         report("begun with weights of {tiles} tiles: score {score:.4f}".format(**state.parent))
@@ -105,7 +107,14 @@ def _batches(network: NetworkConfig, config: TrainConfig, progress: Progress) ->
     first_sky = SKIES_A_START * progress.stream
     progress.stream += 1
     survey = get_survey(network.survey)
-    stream = TileStream(survey, config.seed, "train", config.batch_tiles, first_sky=first_sky)
+    stream = TileStream(
+        survey,
+        config.seed,
+        "train",
+        config.batch_tiles,
+        first_sky=first_sky,
+        extended_share=config.extended_share,
+    )
     prefetch = 4 if config.workers else None
     return iter(DataLoader(stream, batch_size=None, num_workers=config.workers, prefetch_factor=prefetch))
 
@@ -147,7 +156,8 @@ def model_card(
     config: TrainConfig, state: TrainState, scores: dict[str, float], command: str
 ) -> dict[str, Any]:
     """What is known of the weights, but for the machine, which `save_weights` adds."""
-    progress = state.progress
+    progress, extended = state.progress, config.extended_share
+    points = "trained on point sources alone: extended sources come out as several"
     return {
         "network": state.network.to_dict(),
         "training": asdict(config),
@@ -157,12 +167,17 @@ def model_card(
         "hours": round(progress.seconds / 3600, 3),
         "parent": state.parent,
         "data": "synthetic skies: B1 and its random family, founding and physical flux laws, a quarter "
-        "of the skies without faint sources; random centres and orientations; B2 (p6v11) held out",
+        "of the skies without faint sources; random centres and orientations; B2 (p6v11) held out"
+        + (
+            f"; extended sources on {extended:.0%} of the skies, each taught at its centre"
+            if extended
+            else ""
+        ),
         "command": command,
         "commit": commit(),
         "validation": _plain(scores),
-        "limits": "trained on point sources alone: extended sources come out as several; not for other "
-        "surveys, event classes or exposures far from those of its survey",
+        "limits": ("" if extended else f"{points}; ")
+        + "not for other surveys, event classes or exposures far from those of its survey",
     }
 
 

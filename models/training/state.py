@@ -50,6 +50,8 @@ class TrainConfig:
     patience : int
         Validations without a better score before the training stops.
     device : str
+    extended_share : float
+        Share of the skies, of training and validation, that have extended sources beside points.
     """
 
     seed: int = 1
@@ -66,6 +68,7 @@ class TrainConfig:
     patience: int = 6
     minutes: float = 240.0
     device: str = "cpu"
+    extended_share: float = 0.0
 
 
 @dataclass

@@ -46,9 +46,11 @@ class Validation:
     batches: list[TileBatch]
 
     @classmethod
-    def drawn(cls, survey: Survey, seed: int, skies: int, tiles_per_sky: int) -> "Validation":
-        """From skies of the validation split, tiles at random centres."""
-        stream = TileStream(survey, seed, "validation", tiles_per_sky, 1)
+    def drawn(
+        cls, survey: Survey, seed: int, skies: int, tiles_per_sky: int, extended_share: float = 0.0
+    ) -> "Validation":
+        """From skies of the validation split, tiles at random centres; a share of the skies with extended sources."""
+        stream = TileStream(survey, seed, "validation", tiles_per_sky, 1, extended_share=extended_share)
         return cls([batch for batch, _ in zip(iter(stream), range(skies), strict=False)])
 
     def run(self, network: UNet, localiser: str = "centre-direction") -> dict[str, float]:

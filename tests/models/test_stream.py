@@ -96,7 +96,6 @@ def test_stamps_lose_few_photons(count: float) -> None:
         torch.tensor([-0.2]),
         torch.full((1, 3), count),
         torch.ones(1, 3, dtype=torch.long),
-        torch.full((1, 3), count),
     )
     image = draw_sources(SURVEY, SURVEY.irfs, 0, source, 1, 128)
     assert image.sum().item() == pytest.approx(count, abs=max(0.4, 0.02 * count))
@@ -114,7 +113,6 @@ def test_limit_is_that_of_the_evaluation(expected: TrainingSky) -> None:
         ((batch.y_px[[best]] - 63.5) * 0.078125),
         batch.counts[[best]],
         torch.full((1, 3), 1),
-        batch.counts[[best]],
     )
     images = [draw_sources(SURVEY, SURVEY.irfs, p, own, 1, 128) for p in range(3)]
     all_counts = [batch.images[p][batch.tile[best], 0][None] for p in range(3)]

@@ -117,6 +117,22 @@ def test_training_resumes_where_it_was_interrupted(tmp_path: Path) -> None:
     assert network.n_parameters == card["parameters"]
 
 
+def test_extended_sources_are_drawn_for_training_and_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares, drawn = {}, loop.TileStream.__init__
+
+    def note(self, survey, seed, split, *rest, extended_share, **others) -> None:
+        shares[split] = extended_share
+        drawn(self, survey, seed, split, *rest, **(others | {"draw_sky": bright_sky}))
+
+    monkeypatch.setattr(loop.TileStream, "__init__", note)
+    _, card = load_weights(loop.train(quick(extended_share=0.5), SMALL, tmp_path, str))
+    assert shares == {"train": 0.5, "validation": 0.5}
+    assert "extended sources on 50% of the skies" in card["data"]
+    assert "point sources alone" not in card["limits"]
+
+
 @pytest.mark.usefixtures("small_skies")
 def test_training_stops_early_without_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = loop.Validation.run

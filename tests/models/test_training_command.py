@@ -48,9 +48,10 @@ def test_the_command_trains_what_it_is_told(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(
         sys, "argv", ["asidcat", "train", "localise", "--from", old, "--learning-rate", "0.001"]
     )
-    call("localise", "--survey", "lat-6band", "-o", str(tmp_path), "--from", old, "--learning-rate", "0.001")
+    changed = "--from", old, "--learning-rate", "0.001", "--extended-share", "0.5"
+    call("localise", "--survey", "lat-6band", "-o", str(tmp_path), *changed)
     config, _, _, command, start = told[1]
-    assert (config.learning_rate, start) == (0.001, Path(old))
+    assert (config.learning_rate, config.extended_share, start) == (0.001, 0.5, Path(old))
     assert command == "asidcat train localise --from WEIGHTS --learning-rate 0.001"
 
 
