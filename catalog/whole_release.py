@@ -83,7 +83,16 @@ LEFT JOIN (
 # Only where a column asks for it: releases made before there were log-parabolas do not.
 _CURVED = """
 LEFT JOIN curved_spectrum cs ON cs.detection_id = s.detection_id
-CROSS JOIN LATERAL log_parabola_at(cs, law.reference_gev) lp
+-- The function log_parabola_at, written out: one that gives a row is called for every row.
+CROSS JOIN LATERAL (
+    SELECT
+        cs.density_cm2_s_gev * exp(-(cs.index + cs.curvature * x) * x) AS density,
+        cs.index + 2 * cs.curvature * x AS index,
+        sqrt(abs(
+            cs.unc_index ^ 2 + 4 * x * cs.cov_index_curvature + (2 * x * cs.unc_curvature) ^ 2
+        )) AS unc_index
+    FROM (SELECT ln(law.reference_gev / cs.pivot_gev) OFFSET 0) e (x)
+) lp
 """
 _COUNTERPARTS = """
 LEFT JOIN (
