@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.likelihood.neighbourhood import Neighbourhoods
 from models.likelihood.optics import PointSpread, band_fractions
-from models.likelihood.spectrum import SpectralPrior
+from models.likelihood.spectral_posterior import SpectralPrior
 from sky.survey import Survey
 
 Floats = NDArray[np.float64]

@@ -10,8 +10,9 @@ from models.likelihood.flags import Flags
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.localise import Localisation
 from models.likelihood.optics import EXTENTS_DEG
+from models.likelihood.spectral_posterior import INDEX_RANGE
 from models.likelihood.spectral_shares import Shares
-from models.likelihood.spectrum import INDEX_RANGE, SpectralFit
+from models.likelihood.spectrum import SpectralFit
 from sky.frames import unit_vectors
 from sky.survey import Survey
 
