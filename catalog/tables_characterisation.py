@@ -171,7 +171,8 @@ class CurvedSpectrum(Base):
         CheckConstraint(not_negative("unc_index"), name="unc_index_not_negative"),
         CheckConstraint(not_negative("unc_curvature"), name="unc_curvature_not_negative"),
         CheckConstraint(
-            "cov_index_curvature ^ 2 <= 1.000001 * (unc_index * unc_curvature) ^ 2", name="covariance_possible"
+            "cov_index_curvature ^ 2 <= 1.000001 * (unc_index * unc_curvature) ^ 2",
+            name="covariance_possible",
         ),
         CheckConstraint(not_negative("ts_curvature"), name="ts_curvature_not_negative"),
     )
