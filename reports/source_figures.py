@@ -1,5 +1,8 @@
 """Figures of one source: counts by band, spectrum, light curve, class probabilities."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,7 +15,7 @@ from reports.classes import NAMES
 from reports.cutouts import DEEP, plane_offsets
 from reports.met import year_of
 from reports.source import Source
-from reports.style import BLUE, INK, ORANGE, VERMILLION, WIDTH_IN, ReportFigure, styled
+from reports.style import BLUE, GREY, INK, ORANGE, VERMILLION, WIDTH_IN, ReportFigure, styled
 from sky.frames import galactic_north_angle_deg
 
 COUNTS_CAPTION = """
@@ -22,7 +25,8 @@ reference catalogues that may be its counterpart.
 """
 SPECTRUM_CAPTION = """
 Energy flux by band, from the photon flux with the photon index {index:.2f}. Dots: likelihood, with 1 sigma errors;
-arrows: 2 sigma upper limits. Squares: the networks, where they say something; shifted a little to be seen.
+arrows: 2 sigma upper limits. Squares: the networks, where they say something; shifted a little to be seen. Line: the
+likelihood's {form}.
 """
 LIGHT_CAPTION = """
 Photon flux from {low:g} to {high:g} GeV in the time slices of the observation; arrows: 2 sigma upper limits.
@@ -109,6 +113,21 @@ def band_nufnu(
     return np.asarray(flux * np.sqrt(low * high) / log_width * steepness)
 
 
+def fitted_nufnu(row: Mapping[str, Any], energy_gev: ArrayLike) -> NDArray[np.float64]:
+    """E^2 dN/dE (GeV cm-2 s-1) of the fitted spectrum: a log-parabola where one was fitted, else a power law."""
+    energy = np.asarray(energy_gev, dtype=float)
+    x = np.log(1000 * energy / float(row["pivot_energy"]))
+    if _curved(row):
+        density, index = float(row["lp_flux_density"]), row["lp_index"] + row["lp_beta"] * x
+    else:
+        density, index = float(row["pl_flux_density"]), row["pl_index"]
+    return np.asarray(energy**2 * 1000 * density * np.exp(-index * x))
+
+
+def _curved(row: Mapping[str, Any]) -> bool:
+    return bool(pd.notna(row.get("lp_beta")))
+
+
 @styled
 def spectrum_figure(source: Source) -> ReportFigure | None:
     """Energy flux by band, likelihood and networks; None without bands."""
@@ -131,12 +150,17 @@ def spectrum_figure(source: Source) -> ReportFigure | None:
         axes.errorbar(centre * 1.08, network, error, fmt="s", color=VERMILLION, mfc="white", label="networks")
     positive = np.concatenate([nufnu(bands["flux_cm2_s"]), nufnu(_limit(bands)), network])
     positive = positive[np.isfinite(positive) & (positive > 0)]
+    energy = np.geomspace(edges[0].min(), edges[1].max(), 200)
+    axes.plot(energy, fitted_nufnu(source.row, energy), color=GREY, lw=1, zorder=0)
     axes.set(
         xscale="log", yscale="log", xlabel="energy (GeV)", ylabel=r"$E^2\,dN/dE$ (GeV cm$^{-2}$ s$^{-1}$)",
         ylim=(positive.min() / 4, positive.max() * 3),
     )  # fmt: skip
     axes.legend(loc="best")
-    return ReportFigure("spectrum", "Spectrum", SPECTRUM_CAPTION.format(index=index), figure, bands)
+    caption = SPECTRUM_CAPTION.format(
+        index=index, form="log-parabola" if _curved(source.row) else "power law"
+    )
+    return ReportFigure("spectrum", "Spectrum", caption, figure, bands)
 
 
 def _limit(frame: pd.DataFrame) -> pd.Series:

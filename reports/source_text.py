@@ -1,9 +1,11 @@
 """One source in words and small tables, the same for the terminal and for the page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from reports.classes import NAMES
@@ -38,12 +40,19 @@ def facts(source: Source) -> list[tuple[str, str]]:
         ("Prob_Real", _number(row.get("prob_real"), ".3f")),
         ("Flux", f"{row['flux']:.3g} ± {row['unc_flux']:.2g} cm⁻² s⁻¹, {low:g} to {high:g} GeV"),
         ("Photon index", _with_error(row["pl_index"], row["unc_pl_index"])),
+        ("Curvature", _curvature(row)),
         ("Extension", _extension(source)),
         ("Variability", _number(row.get("variability_index"), ".1f")),
         ("Most probable class", _best_class(source)),
         ("Counterpart", _counterpart(source)),
     ]
     return [(name, value) for name, value in found if value]
+
+
+def _curvature(row: Mapping[str, Any]) -> str:
+    if pd.isna(row.get("lp_beta")):
+        return ""
+    return f"beta {_with_error(row['lp_beta'], row['unc_lp_beta'])}, {row['lp_sigcurv']:.1f} σ; {row['spectrumtype']}"
 
 
 def tables(source: Source) -> list[tuple[str, TextTable, str]]:

@@ -15,7 +15,7 @@ from scipy.integrate import quad
 from catalog.release import ReleaseError
 from reports.naming import SourceNameError, find_source, nearest_names
 from reports.source import Source, load_source
-from reports.source_figures import band_nufnu
+from reports.source_figures import band_nufnu, fitted_nufnu
 from reports.source_page import write_source_page
 from reports.source_text import facts, shaded, spectrum_table, tables
 from tests.released_sky import VERSION
@@ -96,6 +96,35 @@ def test_energy_flux_is_that_of_the_power_law_with_the_same_photons(index):
     norm = flux / quad(lambda e: e**-index, low, high)[0]
     centre = np.sqrt(low * high)
     assert band_nufnu(flux, low, high, index) == pytest.approx(centre ** (2 - index) * norm, rel=1e-9)
+
+
+def test_the_line_through_a_spectrum_is_the_fit(source):
+    """A power law holds the fitted flux; a log-parabola has its density and slope at the pivot."""
+
+    def photons(ln_e: float) -> float:
+        return float(fitted_nufnu(source.row, np.exp(ln_e))) / np.exp(ln_e)
+
+    low, high = source.release.survey.flux_range_gev
+    assert quad(photons, np.log(low), np.log(high))[0] == pytest.approx(
+        source.row["flux_likelihood"], rel=1e-6
+    )
+    assert "Curvature" not in dict(facts(source))
+    bent = {
+        **source.row,
+        "spectrumtype": "LogParabola",
+        "lp_flux_density": 2e-15,
+        "lp_index": 2.1,
+        "lp_beta": 0.3,
+        "unc_lp_beta": 0.05,
+        "lp_sigcurv": 6.0,
+    }
+    pivot = bent["pivot_energy"] / 1000
+    x = np.log([0.99, 1.0, 1.01, 4.0])
+    line = np.log(fitted_nufnu(bent, pivot * np.exp(x)))
+    assert np.exp(line[1]) == pytest.approx(pivot**2 * 2e-12)
+    assert (line[2] - line[0]) / (x[2] - x[0]) == pytest.approx(2 - 2.1, abs=1e-3)
+    assert line[3] - line[1] == pytest.approx((2 - 2.1 - 0.3 * np.log(4)) * np.log(4))
+    assert dict(facts(replace(source, row=bent)))["Curvature"] == "beta 0.30 ± 0.05, 6.0 σ; LogParabola"
 
 
 def test_a_picture_in_letters_is_brightest_where_the_counts_are():
