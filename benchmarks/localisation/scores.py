@@ -1,6 +1,7 @@
 """From detections to figures: skies of one kind are scored together, with one threshold."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ Array = NDArray[np.float64]
 PURITIES = (0.90, 0.95)
 LATITUDES = {"all": (0.0, 90.1), "b<5": (0.0, 5.0), "5<b<20": (5.0, 20.0), "b>20": (20.0, 90.1)}
 CURVE_STEPS = 100
+# Bounds of significances, sources brighter than which are placed by ever more photons.
+PLACED_SIGMA = (3.0, 5.0, 8.0, 15.0, 40.0, np.inf)
 # The founding paper's fluxes (Panes et al. 2021, A&A 656, A62), 1 to 100 GeV, and the half-width of their bins.
 FOUNDING_FLUXES_CM2_S = (4.28e-10, 2.34e-10, 1.27e-10)
 FOUNDING_BIN_DEX = 0.13
@@ -96,12 +99,23 @@ class Pooled:
             "median_separation_deg": float(np.median(separation)) if found.any() else np.nan,
             "position_error_over_limit": float(np.median(over_limit)) if found.any() else np.nan,
             "position_error_over_efficient": float(np.median(over_efficient)) if found.any() else np.nan,
+            "over_efficient_by_sigma": _medians(over_efficient, self.sigma[counted][found]),
             "chance": ev.chance_share(self.truths, self.flux, kept, np.random.default_rng(1)),
         }
 
 
 def _mean(found: NDArray[np.bool_]) -> float:
     return float(found.mean()) if found.size else np.nan
+
+
+def _medians(values: Array, sigma: Array) -> list[dict[str, float]]:
+    """Medians and numbers of values in the bins of `PLACED_SIGMA`, where there are five."""
+    out = []
+    for low, high in pairwise(PLACED_SIGMA):
+        mine = values[(sigma >= low) & (sigma < high)]
+        if len(mine) >= 5:
+            out.append({"from_sigma": low, "sources": len(mine), "median": float(np.median(mine))})
+    return out
 
 
 def _between(places: ev.Positions, low: float, high: float) -> NDArray[np.bool_]:

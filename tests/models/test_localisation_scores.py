@@ -54,6 +54,9 @@ def test_position_errors_are_over_the_limit() -> None:
     assert row["median_separation_deg"] == pytest.approx(0.1)
     assert row["position_error_over_limit"] == pytest.approx(2.0)
     assert row["position_error_over_efficient"] == pytest.approx(1.25)
+    (bin_of_all,) = row["over_efficient_by_sigma"]
+    assert (bin_of_all["from_sigma"], bin_of_all["sources"]) == (8.0, 50)
+    assert bin_of_all["median"] == pytest.approx(1.25)
 
 
 def test_the_photons_information_is_that_of_a_gaussian() -> None:
