@@ -141,6 +141,8 @@ def read_only(engine: Engine, sql: str, timeout_s: float = STATEMENT_S) -> Answe
             cursor.execute(sql, prepare=True)
             rows = cursor.fetchall() if cursor.description else None
         except psycopg.Error as error:
+            if error.sqlstate is None and "COPY" in str(error):  # psycopg's words, for programmers
+                raise QueryError("COPY gives no rows here: ask with SELECT") from error
             raise QueryError(_first_line(error)) from error
         if rows is None or cursor.description is None:
             raise QueryError("the statement gives no rows")

@@ -223,7 +223,7 @@ def test_a_folder_is_whole_or_absent(tmp_path: Path) -> None:
         pass
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(FolderError, match="file/x: .*file is not a folder"),
+        pytest.raises(FolderError, match=r"file/x: .*file is not a folder"),
         release_folder(tmp_path / "file" / "x"),
     ):
         pass

@@ -92,6 +92,11 @@ def test_reads(engine: Engine) -> None:
     assert read_only(engine, "SHOW transaction_read_only").rows == [("on",)]
 
 
+def test_a_copy_is_refused_in_words_for_people(engine: Engine) -> None:
+    with pytest.raises(QueryError, match=r"^COPY gives no rows here: ask with SELECT$"):
+        read_only(engine, "COPY (SELECT 1) TO STDOUT")
+
+
 def test_time_limit(engine: Engine) -> None:
     with pytest.raises(QueryError, match=r"statement timeout"):
         read_only(engine, "SELECT pg_sleep(30)", timeout_s=0.2)
