@@ -108,6 +108,7 @@ def freeze(
         )
     )
     _write_sources(conn, version, sources, before, earlier["source_id"].to_numpy(np.int64), relations)
+    conn.execute(text("ANALYZE release_source"))  # files and report are made from it at once
     return release_record(conn, version)
 
 

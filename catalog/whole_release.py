@@ -124,7 +124,10 @@ def read_release(conn: Connection, version: str, columns: tuple[Column, ...]) ->
     observation = conn.exec_driver_sql(_OBSERVATION, (version,)).scalar_one()
     fields = [Field(c.name, c.sql, c.kind, c.width, c.shape) for c in columns]
     curved = _CURVED if any("lp." in c.sql or "cs." in c.sql for c in columns) else ""
+    # Before the statistics know of a new release the planner would go through all bands again for each source.
+    conn.exec_driver_sql("SET LOCAL enable_nestloop = off")
     found = read(conn, fields, _FROM + curved + _LAST, {"version": version, "observation": observation})
+    conn.exec_driver_sql("SET LOCAL enable_nestloop TO DEFAULT")
     # Sorted here: the server would sort whole rows, on disk.
     order = order_by_place(*(found[name] for name in ("RAJ2000", "DEJ2000", "Source_Name")))
     return {name: found.pop(name)[order] for name in list(found)}

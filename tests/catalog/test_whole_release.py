@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 from catalog.bulk_read import ROWS_AT_ONCE, Field, ReadError, read
 from catalog.freezing import freeze
 from catalog.release import release_table
+from catalog.store import analyze
 from catalog.whole_release import order_by_place
 from tests.catalog.small_run import characterise_run, finished_run
 
@@ -37,6 +38,21 @@ def test_it_is_what_the_view_says(engine: Engine, survey: str, bands: int, slice
             plain = np.array(told, dtype=float).astype(column.dtype)
             np.testing.assert_array_equal(column, plain, err_msg=name)
             assert np.isfinite(plain).any() or name == "Unc_PL_Index", name
+
+
+def test_every_row_is_read_once_even_where_the_server_thinks_there_are_none(engine: Engine) -> None:
+    """Right after the freezing no statistics tell of the release: a join source by source would be quadratic."""
+    with engine.begin() as conn:
+        run = finished_run(conn, survey="lat-6band", n_slices=2)
+        characterise_run(conn, run, 6, 2, curved=True)
+    with engine.begin() as conn:
+        analyze(conn)  # as a run does at its end, before anything is released
+        freeze(conn, "v1", run)
+    with engine.connect() as conn:
+        assert len(release_table(conn, "v1")) == 60
+        query = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'band_flux'"
+        assert 60 * 6 <= conn.scalar(text(query)) <= 3 * 60 * 6
+        assert conn.scalar(text("SHOW enable_nestloop")) == "on"
 
 
 def test_values_that_do_not_fit_are_refused(engine: Engine) -> None:
