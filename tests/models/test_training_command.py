@@ -58,10 +58,10 @@ def test_the_command_trains_what_it_is_told(tmp_path: Path, monkeypatch: pytest.
 def test_the_command_trains_the_characterising_networks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[tuple[str, ...], whole.Plan, Path, str]] = []
+    told: list[tuple[tuple[str, ...], whole.Plan, Path, str, Path | None]] = []
 
-    def note(kinds, plan, folder, _report, command):
-        told.append((kinds, plan, folder, command))
+    def note(kinds, plan, folder, _report, command, start):
+        told.append((kinds, plan, folder, command, start))
         return [folder / f"{kind}.safetensors" for kind in kinds]
 
     monkeypatch.setattr(whole, "train_characterisers", note)
@@ -78,7 +78,14 @@ def test_the_command_trains_the_characterising_networks(
         assert told[-1][0] == kinds
         assert (told[-1][1].survey, told[-1][1].cutouts, told[-1][1].fit.seed) == (survey, 90, 5)
     call("flux", "--survey", "lat-10gev", "-o", str(tmp_path))
-    assert told[-1][0] == ("flux",)
+    assert told[-1][0] == ("flux",) and told[-1][-1] is None
+    old = tmp_path / "old.safetensors"
+    call("real", "--survey", "lat-10gev", "-o", str(tmp_path), "--from", str(old), "--searched", "3")
+    assert told[-1][0] == ("real",) and told[-1][-1] == old
+    assert told[-1][1].fit.searched == 3
+    assert (
+        told[-1][1].fit.learning_rate < told[-2][1].fit.learning_rate
+    )  # weights that know the task go on slowly
 
 
 def test_a_network_that_a_survey_cannot_have_is_one_line(tmp_path: Path) -> None:
