@@ -50,7 +50,9 @@ def test_every_row_is_read_once_even_where_the_server_thinks_there_are_none(engi
         freeze(conn, "v1", run)
     with engine.connect() as conn:
         assert len(release_table(conn, "v1")) == 60
-        query = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'band_flux'"
+        query = (
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'band_flux'"
+        )
         assert 60 * 6 <= conn.scalar(text(query)) <= 3 * 60 * 6
         assert conn.scalar(text("SHOW enable_nestloop")) == "on"
 
