@@ -14,7 +14,7 @@ from models.likelihood.flags import Flags
 from models.likelihood.localise import equatorial_angle_deg, localise, with_systematics
 from models.likelihood.neighbourhood import moved
 from models.likelihood.optics import plane_exposures, spectral_profile
-from models.likelihood.spectral_shares import pivot_gev
+from models.likelihood.spectral_shares import Shares, pivot_gev
 from models.likelihood.spectrum import SpectralFit, fit_spectrum
 from models.likelihood.surroundings import Surroundings
 from models.likelihood.warnings import crowding, nearest_brighter, warnings
@@ -95,6 +95,12 @@ class Measurements:
     def select(self, which: NDArray[np.generic]) -> Self:
         """Some of the rows."""
         return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    def shares(self, survey: Survey) -> Floats:
+        """Shares of the headline flux in the planes, of the spectra that it is of, [N, n_planes]."""
+        curved = np.isfinite(self.curvature)
+        index = np.where(curved, self.curved_index, self.index)
+        return Shares(survey)(index, np.where(curved, self.curvature, 0.0))[0]
 
 
 def characterise(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.likelihood.band_fit import UPPER_LIMIT_TS, crossing
 from models.likelihood.fit import Measurements
 from models.likelihood.neighbourhood import offsets_deg
-from models.likelihood.optics import band_fractions, plane_exposures
+from models.likelihood.optics import plane_exposures
 from models.likelihood.slice_likelihood import SliceLikelihood
 from models.likelihood.surroundings import Surroundings, TileSurroundings
 from sky.counts import CountsCube
@@ -97,12 +97,12 @@ def _tile(
     exposure: ExposureMaps,
 ) -> LightCurves:
     """Light curves of one tile's sources."""
-    sky, survey = tile.sky, around.survey
+    sky = tile.sky
     detected = around.detections.select(tile.rows)
     glon, glat = measured.glon_deg, measured.glat_deg
     start = unit_vectors(detected.glon_deg, detected.glat_deg)
     psf = sky.psf(*offsets_deg(start, unit_vectors(glon, glat)))
-    photons = measured.flux_cm2_s[:, None] * band_fractions(survey, measured.index)
+    photons = measured.flux_cm2_s[:, None] * measured.shares(around.survey)
     photons = photons * plane_exposures(exposure, glon, glat)
     signal = sky.spread_photons(photons, psf)
     level = np.ones_like(photons)

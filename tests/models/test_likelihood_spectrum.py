@@ -9,7 +9,7 @@ from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.likelihood import Detections, characterise
+from models.likelihood import Detections, Surroundings, light_curves, measure
 from models.likelihood.band_fit import BandProfile, fit_bands
 from models.likelihood.evidence import POPULATIONS
 from models.likelihood.local_fit import LocalSky
@@ -166,24 +166,41 @@ def pulsars():
     spectrum = PLSuperExpCutoff(3e-9 * one, one, 1.4 * one, 0.007 * one, 2 / 3 * one)
     survey = get_survey("lat-6band")
     truth = spectrum.photon_flux(*survey.flux_range_gev)[:, 0]
-    sky = make_sky(glon, glat, truth, 2.2 * one, 5, SIX_BANDS_SR, survey_name="lat-6band", spectrum=spectrum)
+    sky = make_sky(
+        glon,
+        glat,
+        truth,
+        2.2 * one,
+        5,
+        SIX_BANDS_SR,
+        curves=np.ones((n, 2)),
+        survey_name="lat-6band",
+        spectrum=spectrum,
+    )
     rough = truth * np.exp(np.random.default_rng(6).normal(0, 0.3, n))
     found = Detections(
         owner(glon, glat), glon, glat, 1e3 * one, one, rough, np.repeat(SIX_BANDS_SR[None], n, 0).repeat(2, 1)
     )
-    measured = characterise(found, np.arange(n), sky.cube, sky.exposure, sky.response, survey, 0)
-    return survey, spectrum, truth, measured
+    around = Surroundings.of(found, np.arange(n), sky.cube, sky.exposure, sky.response)
+    measured = measure(around, sky.exposure)
+    return survey, spectrum, truth, measured, light_curves(around, measured, sky.cube, sky.exposure)
 
 
 def test_curved_spectra_keep_their_flux(pulsars) -> None:
-    _, _, truth, measured = pulsars
+    _, _, truth, measured, _ = pulsars
     assert measured.flux_cm2_s.mean() / truth[0] == pytest.approx(1, abs=0.03)
     pull = (measured.flux_cm2_s - truth) / measured.unc_flux_cm2_s
     assert np.abs(pull).max() < 4
 
 
+def test_slices_of_a_curved_spectrum_add_up_to_its_flux(pulsars) -> None:
+    _, _, _, measured, curves = pulsars
+    ratio = curves.flux_cm2_s.mean(axis=1) / measured.flux_cm2_s
+    assert ratio == pytest.approx(1, abs=0.03)
+
+
 def test_a_bright_source_keeps_its_photons_where_the_psf_is_as_wide_as_the_background(pulsars) -> None:
-    survey, spectrum, _, measured = pulsars
+    survey, spectrum, _, measured, _ = pulsars
     bands = spectrum.photon_flux([b.emin_gev for b in survey.bands], [b.emax_gev for b in survey.bands])
     ratio = measured.band_flux.mean(axis=0) / bands[0]
     assert ratio[:5] == pytest.approx(1, abs=0.06)
