@@ -1,9 +1,12 @@
 """Rows of a small run, written into a real database."""
 
+from pathlib import Path
+
 import numpy as np
 from sqlalchemy import Connection, text
 
 from catalog.footprint import write_coverage
+from catalog.formats.folder import write_catalogue_files
 from catalog.ledger import create_run
 from catalog.store import (
     copy_rows,
@@ -254,3 +257,16 @@ def finished_run(
     write_associations(conn, run_id, associations)
     conn.execute(text("UPDATE run SET status = 'done', finished_at = now() WHERE id = :r"), {"r": run_id})
     return run_id
+
+
+def catalogue_rows(conn: Connection) -> list[dict[str, object]]:
+    """Rows of the view for the release v1, by name."""
+    query = text("SELECT * FROM catalogue WHERE version = 'v1' ORDER BY source_name")
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def written(conn: Connection, folder: Path) -> dict[str, bytes]:
+    """Files of the release v1, by their paths in its folder."""
+    folder.mkdir()
+    write_catalogue_files(conn, "v1", folder)
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -13,24 +13,13 @@ from catalog.engine import alembic_config, make_engine, require_schema, upgrade
 from catalog.formats.folder import write_catalogue_files
 from catalog.freezing import freeze
 from catalog.release import release_table
-from tests.catalog.small_run import characterise_run, finished_run
+from tests.catalog.small_run import catalogue_rows, characterise_run, finished_run, written
 
 
 def frozen(conn: Connection) -> None:
     run = finished_run(conn)
     characterise_run(conn, run)
     freeze(conn, "v1", run)
-
-
-def catalogue_rows(conn: Connection) -> list[dict[str, object]]:
-    query = text("SELECT * FROM catalogue ORDER BY source_name")
-    return [dict(row) for row in conn.execute(query).mappings()]
-
-
-def written(conn: Connection, folder: Path) -> dict[str, bytes]:
-    folder.mkdir()
-    write_catalogue_files(conn, "v1", folder)
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_a_release_of_before_keeps_its_columns_and_its_bytes(empty_database_url: str, tmp_path: Path) -> None:

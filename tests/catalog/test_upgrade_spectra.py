@@ -3,26 +3,13 @@
 from pathlib import Path
 
 from alembic import command
-from sqlalchemy import Connection, text
 
 from catalog.engine import alembic_config, make_engine, require_schema, upgrade
-from catalog.formats.folder import write_catalogue_files
 from catalog.freezing import freeze
 from catalog.release import release_table
-from tests.catalog.small_run import characterise_run, finished_run
+from tests.catalog.small_run import catalogue_rows, characterise_run, finished_run, written
 
 NEW = ("LP_Flux_Density", "LP_Index", "LP_beta", "LP_SigCurv")
-
-
-def written(conn: Connection, folder: Path) -> dict[str, bytes]:
-    folder.mkdir()
-    write_catalogue_files(conn, "v1", folder)
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def catalogue_rows(conn: Connection) -> list[dict[str, object]]:
-    query = text("SELECT * FROM catalogue WHERE version = 'v1' ORDER BY source_name")
-    return [dict(row) for row in conn.execute(query).mappings()]
 
 
 def test_a_release_of_before_keeps_its_spectra_and_a_new_one_has_more(
