@@ -1,7 +1,7 @@
 """Spectra of sources through all bands: a power law, and one that may be curved.
 
 The headline flux is that of the curved spectrum where the survey's population has a prior for the curvature: a power
-law through six bands puts pulsars a fifth and bright log-parabolas a tenth too low between 1 and 100 GeV.
+law through six bands puts pulsars and bright log-parabolas too low between 1 and 100 GeV.
 """
 
 from dataclasses import dataclass
