@@ -26,8 +26,9 @@ from models.likelihood.detect import (
     near_cell,
 )
 from models.likelihood.evidence import SourceTest
-from models.likelihood.neighbourhood import offsets_deg
+from models.likelihood.neighbourhood import moved, offsets_deg
 from models.likelihood.optics import band_fractions, plane_exposures
+from models.likelihood.place import likeliest_places
 from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import TileSky
 from models.localise.by_name import LOCALISERS, find_peaks, score_logit
@@ -210,7 +211,12 @@ def characterised(
     pairs = own[near.owner]
     null = sharing.without(pairs, photons, floor)
     near = near.subset(own, pairs, near.radius_deg)
-    glon, glat = lon_lat(vectors[own])
+    reach_deg = STRAY_DEG + sky.spread.radius_deg(ANCHOR_REACH)
+    east, north = likeliest_places(near, null, photons[own], sky.spread, reach_deg, STRAY_DEG)
+    left = owner(*lon_lat(moved(vectors[own], east, north))) != sky.tile
+    east[left], north[left] = 0, 0  # the anchor says whose a source is, and the place must not contradict it
+    near, placed = near.shifted(east, north), moved(vectors[own], east, north)
+    glon, glat = lon_lat(placed)
     exposures = plane_exposures(exposure, glon, glat)
     yields = (band_fractions(survey, survey.reference_index) * exposures).sum(axis=1)
     rough = photons[own].sum(axis=1) / yields

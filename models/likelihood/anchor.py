@@ -10,6 +10,7 @@ the weight w, the share of a photon that is not a neighbour's. The maximum is fo
 (Cheng 1995, IEEE TPAMI 17, 790), which climbs from any start without a step length.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -20,6 +21,7 @@ from models.likelihood.neighbourhood import Neighbourhoods, moved
 from models.likelihood.optics import SEPARATIONS_DEG, PointSpread
 
 Floats = NDArray[np.float64]
+Weights = Callable[..., Floats]
 
 STEPS = 200
 CLOSE_ENOUGH_DEG = 1e-5
@@ -33,6 +35,38 @@ def pull(spread: PointSpread, ratio: tuple[float, ...]) -> PointSpread:
     slope = np.gradient(log, SEPARATIONS_DEG, axis=-1)
     weight = -slope / np.maximum(SEPARATIONS_DEG, SEPARATIONS_DEG[4])
     return PointSpread(np.maximum(weight, 0), spread.contained)
+
+
+def mean_shift(near: Neighbourhoods, weights: Weights, *columns: Floats) -> tuple[Floats, Floats]:
+    """Climb from positions to where the mean of their pixels, weighted by the separation, stays.
+
+    Parameters
+    ----------
+    near : Neighbourhoods
+    weights : callable
+        (neighbourhoods of some positions, separations [n_pairs], their part of each column) -> [n_pairs].
+    columns : arrays [n_pairs]
+
+    Returns
+    -------
+    east_deg, north_deg : array [n]
+        How far each position moved.
+    """
+    east, north = np.zeros(near.n), np.zeros(near.n)
+    active = np.arange(near.n)
+    for _ in range(STEPS):
+        w = weights(near, near.separation_deg(east[active], north[active]), *columns)
+        norm = np.maximum(near.total(w), 1e-300)
+        new_east, new_north = near.total(w * near.east_deg) / norm, near.total(w * near.north_deg) / norm
+        moving = np.hypot(new_east - east[active], new_north - north[active]) >= CLOSE_ENOUGH_DEG
+        east[active], north[active] = new_east, new_north
+        if not moving.any():
+            break
+        if 2 * moving.sum() < len(active):  # the few that climb on do so without the others' photons
+            pairs = near.pairs_of(moving)
+            near, active = near.subset(moving, pairs, near.radius_deg), active[moving]
+            columns = tuple(column[pairs] for column in columns)
+    return east, north
 
 
 def anchors(
@@ -58,23 +92,11 @@ def anchors(
         How far each position moved.
     """
     table = pull(spread, tuple(ratio.tolist()))
-    east, north = np.zeros(near.n), np.zeros(near.n)
-    active = np.arange(near.n)
-    for _ in range(STEPS):
-        w = weights * table.density(near.plane, near.separation_deg(east[active], north[active]))
-        norm = np.maximum(near.total(w), 1e-300)
-        new_east, new_north = near.total(w * near.east_deg) / norm, near.total(w * near.north_deg) / norm
-        moving = np.hypot(new_east - east[active], new_north - north[active]) >= CLOSE_ENOUGH_DEG
-        east[active], north[active] = new_east, new_north
-        if not moving.any():
-            break
-        if 2 * moving.sum() < len(active):  # the few that climb on do so without the others' photons
-            pairs = near.pairs_of(moving)
-            near, weights, active = (
-                near.subset(moving, pairs, near.radius_deg),
-                weights[pairs],
-                active[moving],
-            )
+
+    def pulled(some: Neighbourhoods, separation_deg: Floats, weights: Floats) -> Floats:
+        return weights * table.density(some.plane, separation_deg)
+
+    east, north = mean_shift(near, pulled, weights)
     return moved(vectors, east, north), np.hypot(east, north)
 
 

@@ -39,7 +39,7 @@ class FitConfig:
     patience : int
         Epochs without a better score before a stage ends.
     searched : int
-        Skies that the survey's detector searches, for `real`: it is taught with these lists too.
+        Skies that the survey's detector searches; `real` and the classes are taught with these lists too.
     """
 
     seed: int = 1

@@ -1,7 +1,7 @@
 """Lists of the survey's own detector, to train with: training skies searched as a run would search them.
 
-The network for real or fake meets such lists, and nothing else, in a run. One file a sky, beside the stream's pool:
-searching goes on where it was interrupted, and gives the same lists again.
+The networks for real or fake and for classes meet such lists, and nothing else, in a run. One file a sky, beside
+the stream's pool: searching goes on where it was interrupted, and gives the same lists again.
 """
 
 import time

@@ -1,6 +1,5 @@
 """`asidcat train flux|real|class|class3d|position|characterise`: pools, networks, calibration, cards."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +58,11 @@ def kinds_of(name: str, survey: Survey) -> tuple[str, ...]:
     return tuple(k for k in KINDS if k != "class3d" or survey.time_slices)
 
 
+def taught_with_lists(kind: str, fit: FitConfig) -> bool:
+    """Whether a network learns from lists of the survey's detector too: those that have to know its fakes."""
+    return kind in ("real", "class", "class3d") and fit.searched > 0
+
+
 def train_characterisers(
     kinds: tuple[str, ...],
     plan: Plan,
@@ -90,6 +94,10 @@ def train_characterisers(
             draw_pool(survey, config, folder / "pool" / name, report, draw_sky, stopped)
             return load_pool(survey, config, folder / "pool" / name, cubes)
 
+        def lists_of(config: ListConfig) -> Pool:
+            draw_lists(survey, config, folder / "pool" / "lists", report, stopped)
+            return load_lists(survey, config, folder / "pool" / "lists", cubes)
+
         train, validation = pool("train", plan.cutouts, "mixed"), pool("validation", plan.validation, "mixed")
         b1 = of_emission("B1")
         pools = Pools(
@@ -99,13 +107,15 @@ def train_characterisers(
         )
         for config in configs:
             taught, judged, told_of_lists = train, validation, {}
-            if config.kind == "real" and plan.fit.searched:
+            if taught_with_lists(config.kind, plan.fit):
                 lists = {
-                    split: _lists(survey, ListConfig(seed, split, skies, plan.every), folder, report, stopped)
+                    split: lists_of(ListConfig(seed, split, skies, plan.every))
                     for split, skies in (("train", plan.fit.searched), ("validation", LISTS_TO_VALIDATE))
                 }
-                # What a run asks of it is to tell apart what is on lists: that decides when to stop.
-                taught, judged = train.and_(lists["train"]), lists["validation"]
+                taught = train.and_(lists["train"])
+                # What a run asks of `real` is to tell apart what is on lists: that decides when to stop. Of some
+                # classes a list has too few for that.
+                judged = lists["validation"] if config.kind == "real" else validation
                 told_of_lists = {"lists": {split: _told(pool) for split, pool in lists.items()}}
             network, told = fit_network(config, plan.fit, taught, judged, folder, report, stopped, parent)
             if parent:
@@ -115,13 +125,6 @@ def train_characterisers(
             save_weights(path, network, known | finish(network, train, pools))
             out.append(path)
     return out
-
-
-def _lists(
-    survey: Survey, config: ListConfig, folder: Path, report: Report, stopped: Callable[[], bool]
-) -> Pool:
-    draw_lists(survey, config, folder / "pool" / "lists", report, stopped)
-    return load_lists(survey, config, folder / "pool" / "lists")
 
 
 def _parent(
@@ -155,7 +158,7 @@ def of_emission(emission: str) -> DrawSky:
 def card(network: Characteriser, plan: Plan, told: dict[str, Any], command: str) -> dict[str, Any]:
     """What is known of the weights, but for the machine and what `finish` finds."""
     best = {row["stage"]: row for row in sorted(told["history"], key=lambda row: row["score"])}
-    listed = network.config.kind == "real" and plan.fit.searched
+    listed = taught_with_lists(network.config.kind, plan.fit)
     lists = f", and the lists of the default detector on {plan.fit.searched} more" if listed else ""
     return {
         "network": network.config.to_dict(),

@@ -45,7 +45,8 @@ PerSky = Annotated[int, typer.Option(min=1, help="All but localise: cut-outs of 
 Searched = Annotated[
     int,
     typer.Option(
-        min=0, help="real: skies that the survey's detector searches; it is taught with their lists too."
+        min=0,
+        help="real, class, class3d: skies that the survey's detector searches, and whose lists they learn from too.",
     ),
 ]
 Epochs = Annotated[int, typer.Option(min=1, help="All but localise: passes over the cut-outs.")]
