@@ -4,7 +4,8 @@ Run ``python -m scripts.calibrate_on_lists --survey lat-10gev``. The default det
 skies (seeds that no test and no training has); what is fitted is written into the cards of `real` (probability of
 being a source) and `position` (radii of the ellipses). Figures in the cards are of every second block of those searched,
 after a fit to the others; what is stored is the fit to all. It also prints by how much the likelihood's ellipses, as they
-are stored, would have to be wider to hold 68 and 95 % (`models.likelihood.localise`).
+are stored, would have to be wider to hold 68 and 95 % (`models.likelihood.localise`), and how likely the true fluxes are
+by the likelihood and by the network, on which the choice between them rests (`workers.networks`).
 """
 
 import argparse
@@ -17,10 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.characterisation.figures import sigma_bins
 from benchmarks.characterisation.sample import Sample, cached_sample
 from benchmarks.characterisation.skies import CALIBRATING
 from models.characterise import calibration as cal
-from models.characterise import position
+from models.characterise import characterise_networks, position
 from models.characterise.inference import Characterisers, reality_logits, shipped
 from models.characterise.inputs import Inputs, make_inputs
 from models.characterise.on_lists import Listed, fit_line, judgements, probability
@@ -43,6 +45,7 @@ STRONG_SIGMA = 5.0
 FITTED = ("real", "class", "position")
 # The operating threshold is the highest that loses no more of the sources above 5 sigma.
 LOST = 0.01
+LARGEST_PULL = 5.0
 
 
 def reality(said: Floats, real: Mask, sigma: Floats, even: Mask) -> dict[str, Any]:
@@ -106,6 +109,36 @@ def ellipse_factors(samples: Sequence[Sample], least_sigma: float = 4.0) -> dict
     }
 
 
+def flux_scores(survey: Survey, samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """Mean log probability density of ln(true flux) by each method, by significance: the higher the better.
+
+    Gaussian in the flux; a pull beyond `LARGEST_PULL` counts as that, so that a few do not decide.
+    """
+    sigma, pulls, errors = [], [], []
+    for sample in samples:
+        assert sample.truths is not None
+        rows = points(sample)
+        truth = sample.truths.flux_cm2_s[sample.truth[rows]]
+        by = characterise_networks(sample.cutouts.select(torch.as_tensor(rows)), survey)
+        measured = sample.measured
+        flux = np.stack([measured.flux_cm2_s[rows], by.flux_cm2_s])
+        error = np.stack([measured.unc_flux_cm2_s[rows], by.unc_flux_cm2_s])
+        sigma.append(measured.signif_avg[rows])
+        pulls.append((flux - truth) / error)
+        errors.append(error / truth)
+    pull, error = np.concatenate(pulls, axis=1), np.concatenate(errors, axis=1)
+    score = -0.5 * np.clip(pull, -LARGEST_PULL, LARGEST_PULL) ** 2 - np.log(error * np.sqrt(2 * np.pi))
+    known = np.isfinite(score).all(axis=0)
+    return [
+        {"sigma": label, "n": int(mine.sum())}
+        | {
+            by: round(float(of[mine].mean()), 3)
+            for by, of in zip(("likelihood", "network"), score, strict=True)
+        }
+        for label, mine in sigma_bins(np.where(known, np.concatenate(sigma), -1.0))
+    ]
+
+
 def points(sample: Sample) -> NDArray[np.int64]:
     """Rows that are point sources."""
     assert sample.truths is not None
@@ -166,7 +199,8 @@ def main() -> None:
         card = json.loads(path.read_text())
         card.setdefault("on_lists", {})[default_detector(survey.name)] = entry | made
         path.write_text(json.dumps(card, indent=2) + "\n")
-    print(json.dumps(line | {"ellipses": ellipse_factors(samples)}, indent=1))
+    told = {"ellipses": ellipse_factors(samples), "fluxes": flux_scores(survey, samples)}
+    print(json.dumps(line | told, indent=1))
 
 
 if __name__ == "__main__":
