@@ -114,7 +114,7 @@ def band_nufnu(
 
 
 def fitted_nufnu(row: Mapping[str, Any], energy_gev: ArrayLike) -> NDArray[np.float64]:
-    """E^2 dN/dE (GeV cm-2 s-1) of the fitted spectrum: a log-parabola where one was fitted, else a power law."""
+    """E^2 dN/dE (GeV cm-2 s-1) of the spectrum that the catalogue chose: a log-parabola or a power law."""
     energy = np.asarray(energy_gev, dtype=float)
     x = np.log(1000 * energy / float(row["pivot_energy"]))
     if _curved(row):
@@ -125,7 +125,7 @@ def fitted_nufnu(row: Mapping[str, Any], energy_gev: ArrayLike) -> NDArray[np.fl
 
 
 def _curved(row: Mapping[str, Any]) -> bool:
-    return bool(pd.notna(row.get("lp_beta")))
+    return row.get("spectrumtype") == "LogParabola"
 
 
 @styled
@@ -202,7 +202,8 @@ def light_figure(source: Source) -> ReportFigure | None:
     start, stop = (np.array([year_of(t) for t in slices[c]]) for c in ("tstart_met_s", "tstop_met_s"))
     half = (stop - start) / 2
     _points(axes, start + half, [half, half], slices, np.asarray)
-    axes.set(xlabel="year", ylabel=r"flux (cm$^{-2}$ s$^{-1}$)", ylim=(0, None))
+    # A constant source would touch the border: its margin is one of the range of its fluxes.
+    axes.set(xlabel="year", ylabel=r"flux (cm$^{-2}$ s$^{-1}$)", ylim=(0, 1.1 * axes.get_ylim()[1]))
     low, high = source.release.survey.flux_range_gev
     value = source.row.get("variability_index")
     caption = LIGHT_CAPTION.format(low=low, high=high, index="unknown" if value is None else f"{value:.1f}")

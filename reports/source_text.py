@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reports import digits
 from reports.classes import NAMES
 from reports.met import interval_text
 from reports.source import Source
@@ -38,8 +39,8 @@ def facts(source: Source) -> list[tuple[str, str]]:
             f"{row['signif_avg']:.1f} σ, {row['npred']:.0f} photons; Det_Prob {row['det_prob']:.3f}",
         ),
         ("Prob_Real", _number(row.get("prob_real"), ".3f")),
-        ("Flux", f"{row['flux']:.3g} ± {row['unc_flux']:.2g} cm⁻² s⁻¹, {low:g} to {high:g} GeV"),
-        ("Photon index", _with_error(row["pl_index"], row["unc_pl_index"])),
+        ("Flux", f"{_flux_alone(row['flux'], row['unc_flux'])} cm⁻² s⁻¹, {low:g} to {high:g} GeV"),
+        ("Photon index", digits.with_error(row["pl_index"], row["unc_pl_index"])),
         ("Curvature", _curvature(row)),
         ("Extension", _extension(source)),
         ("Variability", _number(row.get("variability_index"), ".1f")),
@@ -52,7 +53,8 @@ def facts(source: Source) -> list[tuple[str, str]]:
 def _curvature(row: Mapping[str, Any]) -> str:
     if pd.isna(row.get("lp_beta")):
         return ""
-    return f"beta {_with_error(row['lp_beta'], row['unc_lp_beta'])}, {row['lp_sigcurv']:.1f} σ; {row['spectrumtype']}"
+    beta = digits.with_error(row["lp_beta"], row["unc_lp_beta"])
+    return f"beta {beta}, {row['lp_sigcurv']:.1f} σ; {row['spectrumtype']}"
 
 
 def tables(source: Source) -> list[tuple[str, TextTable, str]]:
@@ -71,27 +73,29 @@ def tables(source: Source) -> list[tuple[str, TextTable, str]]:
 
 
 def spectrum_table(source: Source) -> TextTable:
-    """Band by band: likelihood and networks side by side, fluxes in 1e-12 cm-2 s-1."""
+    """Band by band: likelihood and networks side by side, in a power of ten that suits the largest flux."""
+    power = _power(source.spectrum)
     rows = [
         (
-            r["band"], _flux(r["flux_cm2_s"], r["unc_low_cm2_s"], r["unc_high_cm2_s"]), f"{r['sqrt_ts']:.1f}",
-            f"{r['npred']:.1f}", _network_flux(r["network_flux_cm2_s"], r["unc_network_flux_cm2_s"]),
+            r["band"], _flux(r, power), f"{r['sqrt_ts']:.1f}", f"{r['npred']:.1f}",
+            _network_flux(r["network_flux_cm2_s"], r["unc_network_flux_cm2_s"], power),
         )
         for r in source.spectrum.to_dict("records")
     ]  # fmt: skip
-    return TextTable(("band", "flux, 10⁻¹² cm⁻² s⁻¹", "√TS", "photons", "networks"), rows)
+    return TextTable(("band", _flux_head(power), "√TS", "photons", "networks"), rows)
 
 
 def light_table(source: Source) -> TextTable:
     """Time slice by time slice."""
+    power = _power(source.light_curve)
     rows = [
         (
             (interval_text(r["tstart_met_s"], r["tstop_met_s"]) or "").split(" (")[0],
-            _flux(r["flux_cm2_s"], r["unc_low_cm2_s"], r["unc_high_cm2_s"]), f"{r['sqrt_ts']:.1f}",
+            _flux(r, power), f"{r['sqrt_ts']:.1f}",
         )
         for r in source.light_curve.to_dict("records")
     ]  # fmt: skip
-    return TextTable(("interval", "flux, 10⁻¹² cm⁻² s⁻¹", "√TS"), rows)
+    return TextTable(("interval", _flux_head(power), "√TS"), rows)
 
 
 def class_table(source: Source) -> TextTable:
@@ -143,7 +147,7 @@ def _extension(source: Source) -> str:
     row = source.row
     if row.get("ext_radius") is None:
         return ""
-    radius = _with_error(row["ext_radius"], row["unc_ext_radius"], ".3f")
+    radius = digits.with_error(row["ext_radius"], row["unc_ext_radius"])
     return f"disc of {radius} degrees, TS_ext {row['ts_ext']:.1f}"
 
 
@@ -156,22 +160,35 @@ def _best_class(source: Source) -> str:
 
 def _counterpart(source: Source) -> str:
     matched = source.associations[source.associations["matched"]]
+    matched = matched.drop_duplicates("name")  # several catalogues may have a source under one name
     return "; ".join(f"{r['name']} at {r['sep_deg']:.3f}°" for r in matched.to_dict("records")) or "none"
 
 
-def _flux(flux: float, low: float, high: float) -> str:
+def _power(fluxes: pd.DataFrame) -> int:
+    """Power of ten of the largest flux or limit."""
+    flux, high = fluxes["flux_cm2_s"], fluxes["unc_high_cm2_s"]
+    limited = fluxes["unc_low_cm2_s"].isna()
+    return digits.common_power(flux.where(~limited, flux + 2 * high))
+
+
+def _flux_head(power: int) -> str:
+    return f"flux, {digits.power_text(power)} cm⁻² s⁻¹"
+
+
+def _flux(row: Mapping[Any, Any], power: int) -> str:
     """Flux with its errors, or the 2 sigma limit."""
-    if low is None or not np.isfinite(low):
-        return f"< {1e12 * (flux + 2 * high):.2f}"
-    return f"{1e12 * flux:.2f} −{-1e12 * low:.2f} +{1e12 * high:.2f}"
+    flux, low, high = (row[f"{name}_cm2_s"] / 10.0**power for name in ("flux", "unc_low", "unc_high"))
+    return digits.with_errors(flux, low, high) if np.isfinite(low) else digits.limit(flux + 2 * high)
 
 
-def _network_flux(flux: float, error: float) -> str:
-    return f"{1e12 * flux:.2f} ± {1e12 * error:.2f}" if np.isfinite(flux) else ""
+def _network_flux(flux: float, error: float, power: int) -> str:
+    return digits.with_error(flux / 10.0**power, error / 10.0**power) if np.isfinite(flux) else ""
 
 
-def _with_error(value: float, error: float | None, form: str = ".2f") -> str:
-    return f"{value:{form}}" + (f" ± {error:{form}}" if error is not None else "")
+def _flux_alone(flux: float, error: float) -> str:
+    """``(1.23 ± 0.04) × 10⁻¹⁰``."""
+    power = digits.common_power([flux])
+    return f"({digits.with_error(flux / 10.0**power, error / 10.0**power)}) × {digits.power_text(power)}"
 
 
 def _number(value: float | None, form: str) -> str:

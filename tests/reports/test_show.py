@@ -8,14 +8,16 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from scipy.integrate import quad
 
 from catalog.release import ReleaseError
+from reports.digits import common_power, limit, power_text, with_error, with_errors
 from reports.naming import SourceNameError, find_source, nearest_names
 from reports.source import Source, load_source
-from reports.source_figures import band_nufnu, fitted_nufnu
+from reports.source_figures import band_nufnu, fitted_nufnu, light_figure
 from reports.source_page import write_source_page
 from reports.source_text import facts, shaded, spectrum_table, tables
 from tests.released_sky import VERSION
@@ -87,7 +89,46 @@ def test_words_say_the_same_as_the_numbers(source):
 def test_an_upper_limit_is_two_upper_errors_above_the_flux(source):
     spectrum = source.spectrum.copy()
     spectrum.loc[1, ["flux_cm2_s", "unc_low_cm2_s", "unc_high_cm2_s"]] = 1e-12, np.nan, 2e-12
-    assert spectrum_table(replace(source, spectrum=spectrum)).rows[1][1] == "< 5.00"
+    table = spectrum_table(replace(source, spectrum=spectrum))
+    power = common_power(spectrum["flux_cm2_s"])
+    assert table.columns[1] == f"flux, {power_text(power)} cm⁻² s⁻¹"
+    assert table.rows[1][1] == limit(5e-12 / 10.0**power)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "shown"),
+    [
+        (1.23456, 0.0354, "1.235 ± 0.035"),
+        (1.23456, 0.0356, "1.23 ± 0.04"),
+        (1.23456, 0.0961, "1.23 ± 0.10"),
+        (323396.8, 4924.9, "323000 ± 5000"),
+        (323396.8, 1249.0, "323400 ± 1200"),
+        (0.0068254, 0.0022884, "0.0068 ± 0.0023"),
+        (2.24937, None, "2.25"),
+        (2.24937, np.nan, "2.25"),
+        (2.24937, 0.0, "2.25"),
+        (-0.02, 1.0, "0.0 ± 1.0"),
+    ],
+)
+def test_a_value_has_the_digits_that_its_error_deserves(value, error, shown):
+    assert with_error(value, error) == shown
+
+
+def test_the_smaller_of_two_errors_says_how_many_digits():
+    assert with_errors(1.23456, -0.041, 0.26) == "1.23 −0.04 +0.26"
+    assert limit(0.04567) == "< 0.046" and limit(4567.0) == "< 4600"
+    assert common_power([np.nan, 3.2e-7, 9e-9]) == -7 and common_power([]) == 0
+    assert power_text(-12) == "10⁻¹²"
+
+
+def test_a_bright_source_is_told_in_few_digits(source):
+    """Three digits and a power of ten, whatever the flux."""
+    spectrum = source.spectrum.copy()
+    spectrum.loc[0, ["flux_cm2_s", "unc_low_cm2_s", "unc_high_cm2_s"]] = 3.23397e-7, -4.9249e-9, 5.1803e-9
+    bright = replace(source, spectrum=spectrum, row={**source.row, "flux": 1.8341e-7, "unc_flux": 8.1e-10})
+    table = spectrum_table(bright)
+    assert table.columns[1] == "flux, 10⁻⁷ cm⁻² s⁻¹" and table.rows[0][1] == "3.23 −0.05 +0.05"
+    assert dict(facts(bright))["Flux"].startswith("(1.834 ± 0.008) × 10⁻⁷ cm⁻² s⁻¹, 10 to 1000 GeV")
 
 
 @pytest.mark.parametrize("index", [0.5, 1.0, 2.0, 3.3])
@@ -124,7 +165,27 @@ def test_the_line_through_a_spectrum_is_the_fit(source):
     assert np.exp(line[1]) == pytest.approx(pivot**2 * 2e-12)
     assert (line[2] - line[0]) / (x[2] - x[0]) == pytest.approx(2 - 2.1, abs=1e-3)
     assert line[3] - line[1] == pytest.approx((2 - 2.1 - 0.3 * np.log(4)) * np.log(4))
+    unchosen = fitted_nufnu({**bent, "spectrumtype": "PowerLaw"}, [3.0, 300.0])
+    assert unchosen == pytest.approx(fitted_nufnu(source.row, [3.0, 300.0]))
     assert dict(facts(replace(source, row=bent)))["Curvature"] == "beta 0.30 ± 0.05, 6.0 σ; LogParabola"
+
+
+def test_a_constant_light_curve_stays_inside_its_figure(source):
+    n = 4
+    year_s = 3.156e7
+    start = 2.4e8 + year_s * np.arange(n)
+    flux = {"flux_cm2_s": [1.80e-7, 1.81e-7, 1.79e-7, 1.80e-7], "unc_high_cm2_s": [1e-9] * n}
+    slices = pd.DataFrame({"tstart_met_s": start, "tstop_met_s": start + year_s, **flux})
+    slices["unc_low_cm2_s"], slices["sqrt_ts"] = -1e-9, 270.0
+    figure = light_figure(replace(source, light_curve=slices))
+    bottom, top = figure.figure.axes[0].get_ylim()
+    assert bottom == 0 and 1.05 * 1.82e-7 < top < 1.3 * 1.82e-7
+
+
+def test_a_counterpart_is_named_once(source):
+    twice = pd.concat([source.associations, source.associations.assign(catalog="truth")])
+    told = dict(facts(replace(source, associations=twice)))["Counterpart"]
+    assert told == dict(facts(source))["Counterpart"] and told != "none"
 
 
 def test_a_picture_in_letters_is_brightest_where_the_counts_are():
