@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
 from reports.significance import is_associated
-from reports.skymap import PAPER, draw_rings, marker_area
+from reports.skymap import PAPER, draw_rings, log_stretched, marker_area
 from reports.style import BLUE, INK, VERMILLION, WIDTH_IN, ReportFigure, styled
 
 HALF_WIDTH_DEG = 8.0
@@ -73,7 +73,7 @@ def plane_figure(
     near = sources["glat_deg"].abs() <= HALF_WIDTH_DEG
     shown = sources[near].assign(associated=is_associated(sources, associations)[near])
     lost = missed[missed["glat_deg"].abs() <= HALF_WIDTH_DEG]
-    image = None if counts is None else _stretched(plane_image(counts))
+    image = None if counts is None else log_stretched(plane_image(counts), (5, 99.7))
     figure = Figure(figsize=(WIDTH_IN, 8.3))
     # From the anticentre through the centre and back, as one would walk along the plane.
     starts = (180.0, 90.0, 0.0, -90.0)
@@ -94,11 +94,6 @@ def plane_figure(
     if counts is not None:
         caption += COUNTS_CAPTION.format(smoothing=SMOOTHING_DEG)
     return ReportFigure("plane", "The Galactic plane", caption, figure, numbers)
-
-
-def _stretched(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    low, high = np.percentile(image, [5, 99.7])
-    return np.log(np.clip(image, max(low, 1e-3), high))
 
 
 def _strip(

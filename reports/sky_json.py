@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reports.cutouts import indexed_png, png_uri
 from reports.significance import is_associated
-from reports.skymap import PAPER, smoothed_image
+from reports.skymap import PAPER, log_stretched, smoothed_image
 
 SMOOTHING_DEG = 0.3  # finer than the printed sky's: it is looked at from near
 SHADES = 24  # few, so that the picture stays small
@@ -67,8 +67,7 @@ def _round(value: float) -> float | None:
 def map_background(counts: ArrayLike) -> str:
     """The smoothed sky in Mollweide's projection, edge to edge, as a PNG data URI."""
     image: NDArray[np.float64] = smoothed_image(counts, SMOOTHING_DEG)
-    low, high = np.nanpercentile(image, PERCENTILES)
-    scaled = np.log(np.clip(image, max(low, 1e-3), high))
+    scaled = log_stretched(image, PERCENTILES)
     bottom, top = np.nanmin(scaled), np.nanmax(scaled)
     level = (np.nan_to_num(scaled, nan=bottom) - bottom) / max(top - bottom, 1e-9)
     return png_uri(indexed_png(level, PAPER.resampled(SHADES)))

@@ -120,11 +120,21 @@ def draw_rings(
         axes.scatter(x[at], y[at], size, facecolors="none", edgecolors=colour, linewidths=0.8)
 
 
+def log_stretched(image: NDArray[np.float64], percentiles: tuple[float, float]) -> NDArray[np.float64]:
+    """Logarithm of a density between two of its percentiles; of one without photons, the same everywhere."""
+    low, high = np.nanpercentile(image, percentiles)
+    low = max(low, 1e-3)
+    return np.asarray(np.log(np.clip(image, low, max(low, high))))
+
+
 def _counts_behind(axes: Axes, image: NDArray[np.float64], border: Ellipse) -> None:
-    low, high = np.nanpercentile(image, [2, 99.8])
-    scaled = np.log(np.clip(image, max(low, 1e-3), high))
     picture = axes.imshow(
-        scaled, cmap=PAPER, origin="lower", extent=(-2, 2, -1, 1), interpolation="bilinear", zorder=0
+        log_stretched(image, (2, 99.8)),
+        cmap=PAPER,
+        origin="lower",
+        extent=(-2, 2, -1, 1),
+        interpolation="bilinear",
+        zorder=0,
     )
     picture.set_clip_path(border)
 

@@ -4,7 +4,8 @@ import pytest
 
 from reports.fluxes import flux_figure, flux_pairs, same_range
 from reports.significance import significance_edges, significance_figure
-from reports.skymap import marker_area, mollweide, sky_figure, smoothed_image
+from reports.sky_json import map_background
+from reports.skymap import log_stretched, marker_area, mollweide, sky_figure, smoothed_image
 
 
 def test_only_fluxes_of_the_same_range_are_compared(references):
@@ -73,3 +74,12 @@ def test_sky_figure_numbers_every_source(sources, associations):
     numbers = sky_figure(sources, associations).numbers
     assert numbers["associated"].tolist() == [1, 1, 0]
     assert numbers["source_name"].tolist() == sources["source_name"].tolist()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_sky_without_photons_is_even():
+    """Nor has a plane that an observation did not see any."""
+    assert np.unique(log_stretched(np.zeros((4, 8)), (5, 99.7))).tolist() == [np.log(1e-3)]
+    some = log_stretched(np.arange(1.0, 101.0), (0, 50))
+    assert some.min() == 0 and some.max() == pytest.approx(np.log(50.5))
+    assert map_background(np.zeros(12)).startswith("data:image/png")
