@@ -108,7 +108,10 @@ def upgrade(url: str | URL, revision: str = "head") -> None:
         version = connection.dialect.server_version_info or (0,)
         if version < OLDEST_SERVER:
             raise SchemaError(f"PostgreSQL {version[0]} is too old; {OLDEST_SERVER[0]} or later is needed")
-        _refuse_newer(schema_revision(connection), url)
+        found = schema_revision(connection)
+        _refuse_newer(found, url)
+    if revision == "head" and found == head_revision():
+        return  # nothing to wait for
     with database_errors(url):
         command.upgrade(alembic_config(url), revision)
 

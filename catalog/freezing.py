@@ -19,6 +19,7 @@ from sqlalchemy import Connection, exists, func, insert, select, text
 from sqlalchemy.orm import aliased
 
 from catalog.lineage import Relations, places, relate
+from catalog.locks import lock_table
 from catalog.names import release_names
 from catalog.provenance import run_provenance
 from catalog.release import ReleaseError, ReleaseRecord, release_record
@@ -114,7 +115,7 @@ def freeze(
 
 def one_at_a_time(conn: Connection) -> None:
     """Wait until no other transaction makes or publishes a release."""
-    conn.execute(text("SELECT pg_advisory_xact_lock(hashtext('asidcat release'))"))
+    lock_table(conn, "release")
 
 
 def last_public(conn: Connection, survey: str) -> str | None:

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection, Engine, Update, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
 
 from catalog.engine import database_errors
+from catalog.locks import lock_table
 from catalog.tables import WatchedObservation
+
+PATIENCE_S = 3
 
 
 @contextmanager
@@ -19,10 +24,19 @@ def only_look(engine: Engine) -> Iterator[bool]:
     """Whether this is the only look at the folder; if it is, it stays so until the block ends."""
     with (
         database_errors(engine.url),
-        engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn,
-    ):
-        conn.detach()  # the lock ends with the connection, however that ends
-        yield bool(conn.scalar(text("SELECT pg_try_advisory_lock(hashtext('asidcat watched folder'))")))
+        engine.connect() as conn,
+    ):  # the lock ends with the transaction, however that ends
+        conn.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        # Long enough for the server's own vacuum to make way.
+        conn.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE_S}s'"))
+        try:
+            lock_table(conn, "watched_observation")
+            mine = True
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable):
+                raise
+            mine = False
+        yield mine
 
 
 def take(conn: Connection, sha256: str, path: Path) -> tuple[str, int | None]:

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
+from catalog.engine import upgrade
+from catalog.freezing import one_at_a_time
+from catalog.publishing import publish
 from catalog.query import QueryError, cone, describe_run, list_runs, read_only
+from catalog.release import ReleaseError
+from catalog.watched import only_look
 
 ESCAPES = {
     "write": "DELETE FROM run",
@@ -116,6 +122,50 @@ def test_a_fault_is_told_in_the_servers_words(engine: Engine) -> None:
         read_only(engine, "SELECT * FROM nowhere")
     with pytest.raises(QueryError, match="gives no rows"):
         read_only(engine, "SET timezone = 'UTC'")
+
+
+def test_nobody_who_reads_can_hold_up_a_release_a_look_or_a_command(engine: Engine) -> None:
+    """Not by any advisory lock, and not by a lock of a table."""
+    url = engine.url.render_as_string(hide_password=False)
+    everything = "SELECT count(pg_advisory_lock_shared(hashtext(name))) FROM (VALUES {}) locks (name)"
+    names = (
+        "asidcat release",
+        "asidcat watched folder",
+        "asidcat migrations",
+        "release",
+        "watched_observation",
+    )
+    with engine.connect() as holder, engine.connect() as conn:
+        holder.execute(text(everything.format(", ".join(f"('{name}')" for name in names))))
+        conn.execute(text("SET statement_timeout = '5s'"))
+        with pytest.raises(ReleaseError, match="there is no release v1"):
+            publish(conn, "v1")
+        used = text("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'")
+        assert conn.scalar(used) == 0
+        with only_look(engine) as mine:
+            assert mine
+        upgrade(url)
+    for table in ("release", "watched_observation"):
+        mode = f"LOCK TABLE {table} IN {{}} MODE"
+        for strong in ("SHARE UPDATE EXCLUSIVE", "SHARE", "EXCLUSIVE"):
+            with pytest.raises(QueryError, match="permission denied"):
+                read_only(engine, mode.format(strong))
+
+
+def test_one_release_and_one_look_at_a_time(engine: Engine) -> None:
+    with engine.connect() as first, engine.connect() as second:
+        one_at_a_time(first)
+        second.execute(text("SET lock_timeout = '100ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            one_at_a_time(second)
+        first.rollback()
+        second.rollback()
+        one_at_a_time(second)
+    with only_look(engine) as mine, only_look(engine) as another, engine.begin() as conn:
+        assert mine and not another
+        conn.execute(text("INSERT INTO watched_observation (sha256, path) VALUES (repeat('a', 64), 'a')"))
+    with only_look(engine) as mine:
+        assert mine
 
 
 def test_as_a_plain_role(engine: Engine) -> None:
