@@ -91,6 +91,8 @@ def freeze(
     if simulated is not None:
         _require_survey(release_record(conn, simulated), provenance["observation"]["survey"])
         provenance["simulated"] = simulated
+    if first:
+        provenance["first"] = True  # and not for want of a public one: `publish` asks
     before = None if first else _predecessor(conn, predecessor, provenance["observation"]["survey"], draft)
     sources = _sources_of_run(conn, run)
     earlier = _sources_of_release(conn, before)

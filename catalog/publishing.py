@@ -6,9 +6,9 @@ from dataclasses import asdict
 from sqlalchemy import Connection, func, select, update
 
 from catalog.checks import Check, check_release
-from catalog.freezing import one_at_a_time, public_successor
+from catalog.freezing import last_public, one_at_a_time, public_successor
 from catalog.query import Answer
-from catalog.release import ReleaseError, release_record
+from catalog.release import ReleaseError, ReleaseRecord, release_record
 from catalog.tables import Release
 
 
@@ -50,12 +50,7 @@ def publish(conn: Connection, version: str, *, anyway: bool = False) -> list[Che
     if record.public:
         written = conn.scalar(select(Release.checks).where(Release.version == version))
         return [Check(**check) for check in written or ()]
-    other = public_successor(conn, record.predecessor)
-    if other is not None:
-        raise ReleaseError(
-            f"release {version} follows {record.predecessor}, and so does {other}, which is public: "
-            f"release run {record.run_id} again under a new version"
-        )
+    _require_free_place(conn, record)
     checks = check_release(conn, version)
     failed = [check for check in checks if not check.passed]
     if failed and not anyway:
@@ -66,6 +61,22 @@ def publish(conn: Connection, version: str, *, anyway: bool = False) -> list[Che
         .values(status="public", published_at=func.clock_timestamp(), checks=[asdict(c) for c in checks])
     )
     return checks
+
+
+def _require_free_place(conn: Connection, record: ReleaseRecord) -> None:
+    """Refuse a draft whose place in the line another took since: it would be compared with the wrong one or none."""
+    if record.predecessor is not None:
+        other = public_successor(conn, record.predecessor)
+        line = f"{record.predecessor}, and so does {other}, which is public"
+    elif not record.provenance.get("first"):
+        other = last_public(conn, record.survey.name)
+        line = f"no other, and {other} has become public since"
+    else:
+        return
+    if other is not None:
+        raise ReleaseError(
+            f"release {record.version} follows {line}: release run {record.run_id} again under a new version"
+        )
 
 
 def checks_table(checks: Sequence[Check]) -> Answer:

@@ -121,6 +121,21 @@ def test_a_draft_that_was_overtaken_is_not_published(conn: Connection) -> None:
         publish(conn, "v9")
 
 
+def test_of_drafts_that_follow_none_one_begins_the_line(conn: Connection) -> None:
+    """Else the second would be public without a single check; one that was made to begin its own line may."""
+    run = run_with(conn)
+    for version in ("d1", "d2"):
+        freeze(conn, version, run, draft=True)
+    freeze(conn, "own", run, draft=True, first=True)
+    assert publish(conn, "d2") == []
+    with pytest.raises(
+        ReleaseError, match=r"^release d1 follows no other, and d2 has become public since: release run"
+    ):
+        publish(conn, "d1", anyway=True)
+    assert not release_record(conn, "d1").public
+    assert publish(conn, "own") == []
+
+
 def test_a_source_keeps_its_identity_whatever_its_name(conn: Connection) -> None:
     freeze(conn, "v1", run_with(conn))
     moved = {0: 0.05, 1: 5.04, 2: 11.0}  # two a little, one by a degree

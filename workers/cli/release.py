@@ -82,7 +82,10 @@ def publish(version: Version, anyway: Anyway = False, as_json: AsJson = False) -
     with stoppable(), open_session(load_settings()) as session, database_errors(session.engine.url):
         with session.engine.begin() as conn:
             checks = make_public(conn, version, anyway=anyway)
-        print_answer(checks_table(checks), as_json)
+        if checks or as_json:
+            print_answer(checks_table(checks), as_json)
+        else:
+            print(f"{version} is public; it follows no release that it could be compared with")
 
 
 @app.command()
