@@ -3,14 +3,18 @@
 A share of fewer than `FEWEST` sources says nothing and passes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from astropy import units as u
+from mocpy import MOC
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from catalog.diff import compared_sources
+from catalog.footprint import release_moc
 from catalog.lineage import places, separation_sigma
 from catalog.release import release_record
 from catalog.tables import (
@@ -64,7 +68,8 @@ def check_release(conn: Connection, version: str) -> list[Check]:
         return []
     before = release_record(conn, record.predecessor)
     catalogs = sorted({r["sha256"] for r in record.provenance["references"]})
-    bright = bright_references(conn, catalogs)
+    seen = [release_moc(conn, r) for r in (before, record)]
+    bright = bright_references(conn, catalogs, [moc for moc in seen if moc is not None])
     pairs = [matched_references(conn, v, catalogs) for v in (before.version, version)]
     sources = [compared_sources(conn, v) for v in (before.version, version)]
     return [
@@ -119,15 +124,24 @@ def check_fluxes(before: pd.DataFrame, now: pd.DataFrame) -> Check:
     return Check(name, ratio, 1.0, abs(ratio - 1) <= FLUX_CHANGE, rule)
 
 
-def bright_references(conn: Connection, catalogs: list[str]) -> set[int]:
-    """Ids of the point-like reference sources above `BRIGHT_SIGMA` in catalogues given by checksum."""
+def bright_references(conn: Connection, catalogs: list[str], seen: Sequence[MOC]) -> set[int]:
+    """Ids of the point-like reference sources above `BRIGHT_SIGMA` in catalogues given by checksum.
+
+    Only those inside all of some coverage maps count: what nobody looked for can be neither found nor lost.
+    """
     query = (
-        select(ReferenceSource.id)
+        select(ReferenceSource.id, ReferenceSource.ra_deg, ReferenceSource.dec_deg)
         .join(ReferenceCatalog)
         .where(ReferenceCatalog.sha256.in_(catalogs), ReferenceSource.signif_avg >= BRIGHT_SIGMA)
         .where(~ReferenceSource.extended)
     )
-    return set(conn.scalars(query))
+    found = pd.read_sql_query(query, conn)
+    for moc in seen:
+        if found.empty:  # which MOCs do not take
+            break
+        inside = moc.contains_lonlat(found["ra_deg"].to_numpy() * u.deg, found["dec_deg"].to_numpy() * u.deg)
+        found = found[inside]
+    return set(found["id"])
 
 
 def matched_references(conn: Connection, version: str, catalogs: list[str]) -> pd.DataFrame:

@@ -100,7 +100,7 @@ def _came_and_went(
         note = f"beside {old['source_name'].iloc[parents[k]]}" if k in parents else ""
         yield (
             "new",
-            s.source_id,
+            int(s.source_id),
             None,
             s.source_name,
             s.glon,
@@ -115,7 +115,7 @@ def _came_and_went(
         note = f"beside {new['source_name'].iloc[heirs[k]]}" if k in heirs else ""
         yield (
             "lost",
-            s.source_id,
+            int(s.source_id),
             s.source_name,
             None,
             s.glon,
@@ -148,7 +148,7 @@ def _changed(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[Row]:
             a, b = old.iloc[k], new.iloc[k]
             shown = None if np.isnan(sigma[k]) else float(sigma[k])
             pair = (before[k].item(), now[k].item())
-            yield (kind, b.source_id, a.source_name, b.source_name, b.glon, b.glat, *pair, shown, "")
+            yield (kind, int(b.source_id), a.source_name, b.source_name, b.glon, b.glat, *pair, shown, "")
 
 
 def _strongest(values: NDArray[np.float64], which: NDArray[np.bool_]) -> list[int]:

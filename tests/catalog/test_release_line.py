@@ -1,12 +1,17 @@
 """The line of releases: drafts and public ones, predecessors, identities of sources, what changed, what is worse."""
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.coordinates import Latitude, Longitude
+from mocpy import MOC
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
+from catalog.checks import bright_references
 from catalog.diff import COLUMNS, diff
 from catalog.freezing import freeze
 from catalog.publishing import PublicationRefused, publish
@@ -189,6 +194,9 @@ def test_diff_lists_each_change_once_and_nothing_else(conn: Connection) -> None:
     freeze(conn, "v2", now)
     by_change = {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in diff(conn, "v1", "v2").rows}
     assert len(diff(conn, "v1", "v2").rows) == len(by_change) == 6
+    assert json.loads(json.dumps([row["source_id"] for row in by_change.values()])) == [
+        row["source_id"] for row in by_change.values()
+    ]  # numbers for other programs too
     places = {change: round(row["glon"] / SPACING_DEG) for change, row in by_change.items()}
     assert places == {"new": 0, "lost": 5, "moved": 2, "brightened": 3, "faded": 4, "reclassified": 7}
     assert by_change["moved"]["now"] == pytest.approx(0.12, abs=1e-6) and by_change["moved"]["sigma"] > 3
@@ -269,6 +277,7 @@ def test_bright_references_must_still_be_found_and_lie_inside_the_errors(conn: C
     conn.execute(text("UPDATE reference_source SET signif_avg = 20, conf_95_semimajor_deg = 0.3,"
                       " conf_95_semiminor_deg = 0.3"))  # fmt: skip
     conn.execute(text("ALTER TABLE reference_source ENABLE TRIGGER immutable"))
+    conn.execute(text("DELETE FROM coverage"))  # or else only references inside it would count
     conn.execute(insert, {"run": first, "n": 60})
     conn.execute(insert, {"run": second, "n": 30})
     freeze(conn, "v1", first)
@@ -280,3 +289,23 @@ def test_bright_references_must_still_be_found_and_lie_inside_the_errors(conn: C
     recovery, errors = failed["recovery of bright references"], failed["position errors"]
     assert (recovery.value, recovery.before) == (30 / 120, 60 / 120)
     assert errors.before == 1.0 and errors.value is not None and errors.value < 0.1
+
+
+def test_references_count_where_both_releases_looked(conn: Connection) -> None:
+    finished_run(conn, seed=1)
+    conn.execute(text("ALTER TABLE reference_source DISABLE TRIGGER immutable"))
+    conn.execute(text("UPDATE reference_source SET signif_avg = 20"))
+    rows = conn.execute(
+        text(
+            "SELECT s.id, s.ra_deg, s.dec_deg, c.sha256 FROM reference_source s"
+            " JOIN reference_catalog c ON c.id = s.catalog_id WHERE NOT extended ORDER BY s.dec_deg"
+        )
+    ).all()
+    catalogs = [row.sha256 for row in rows]
+    assert bright_references(conn, catalogs, []) == {row.id for row in rows} and len(rows) > 20
+    south = MOC.from_cone(Longitude(0 * u.deg), Latitude(-90 * u.deg), radius=90 * u.deg, max_depth=8)
+    seen = {row.id for row in rows if row.dec_deg < -1}
+    doubtful = {row.id for row in rows if abs(row.dec_deg) <= 1}
+    assert bright_references(conn, catalogs, [south]) - doubtful == seen and 0 < len(seen) < len(rows)
+    north = south.complement()
+    assert bright_references(conn, catalogs, [south, north, south]) == set()
