@@ -226,3 +226,6 @@ def test_the_command_shows_it_and_an_unknown_name_is_exit_status_one(released, n
         unknown.stderr.startswith("asidcat: release small-1 has no source")
         and unknown.stderr.count("\n") == 1
     )
+    nowhere = run(names[1], "-o", str(tmp_path / "no folder" / "page.html"))
+    assert nowhere.returncode == 1 and nowhere.stderr.endswith(".html.partial: no such file or directory\n")
+    assert nowhere.stderr.startswith(f"asidcat: {tmp_path}") and nowhere.stderr.count("\n") == 1

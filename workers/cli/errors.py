@@ -26,6 +26,14 @@ def is_user_error(error: Exception) -> bool:
     return isinstance(error, OSError) or (ours and isinstance(error, ValueError))
 
 
+def one_line(error: Exception) -> str:
+    """An error for people: ``FILE: no space left on device`` of the operating system's, else its own words."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        reason = error.strerror[0].lower() + error.strerror[1:]
+        return f"{error.filename}: {reason}"
+    return " ".join(str(error).split())
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn a user's error into one line and exit status 1, an interruption into 128 + its signal."""
@@ -38,7 +46,7 @@ def one_line_errors() -> Iterator[None]:
     except Exception as error:
         if not is_user_error(error):
             raise
-        text = "; ".join([str(error), *getattr(error, "__notes__", ())])
+        text = "; ".join([one_line(error), *getattr(error, "__notes__", ())])
         print(f"asidcat: {' '.join(text.split())}", file=sys.stderr)
         sys.exit(1)
 
