@@ -16,6 +16,7 @@ from celery import Celery
 from celery.signals import worker_process_init
 
 from workers.app import make_app
+from workers.memory import keep_freed_memory
 from workers.routing import gpu_queue
 from workers.settings import Settings, load_settings
 
@@ -27,6 +28,7 @@ def run_worker(app: Celery, settings: Settings, concurrency: int, *, gpu: bool =
     """Work until told to stop (SIGTERM, SIGINT: after the present tasks), on the GPU's queue or the common one."""
     if not gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    keep_freed_memory()
     queue = gpu_queue(settings) if gpu else settings.queue
     for module in _PRELOAD:
         importlib.import_module(module)
