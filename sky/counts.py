@@ -109,6 +109,15 @@ class HealpixCounts:
         rows = _concatenated(np.searchsorted(self.ipix, first), np.searchsorted(self.ipix, last))
         return self.ipix[rows], self.values[rows]
 
+    def at(self, ipix: Ints) -> Counts:
+        """Counts of pixels."""
+        if self.ipix is None:
+            return self.values[ipix]
+        if not len(self.ipix):
+            return np.zeros(ipix.shape, np.int32)
+        row = np.minimum(np.searchsorted(self.ipix, ipix), len(self.ipix) - 1)
+        return np.where(self.ipix[row] == ipix, self.values[row], 0)
+
     def sparse(self) -> tuple[Ints, Counts]:
         """All non-empty pixels, ascending, and their counts."""
         if self.ipix is not None:

@@ -161,15 +161,11 @@ def slice_shares(cube: CountsCube, exposure: ExposureMaps, glon_deg: Floats, gla
 
 def slice_counts(tile: TileSurroundings, cube: CountsCube) -> Floats:
     """Photons of each slice in a tile's pixels, all planes one after the other, [n_cells, n_slices]."""
-    columns = []
-    for (band, event_type), ipix in zip(cube.survey.planes, tile.pixels.ipix, strict=True):
-        ranges = np.stack([ipix, ipix + 1], axis=-1)
-        out = np.zeros((len(ipix), cube.n_slices))
-        for t in range(cube.n_slices):
-            found, values = cube.maps[band, event_type, t].within(ranges)
-            out[np.searchsorted(ipix, found), t] = values
-        columns.append(out)
-    return np.concatenate(columns)
+    columns = [
+        np.stack([cube.maps[band, event_type, t].at(ipix) for t in range(cube.n_slices)], axis=-1)
+        for (band, event_type), ipix in zip(cube.survey.planes, tile.pixels.ipix, strict=True)
+    ]
+    return np.concatenate(columns).astype(float)
 
 
 def _changes_of_neighbours(

@@ -106,17 +106,18 @@ class Mixture:
         sep = own.separation_deg()
         likelihood = []
         for width in range(len(EXTENTS_DEG)):
-            psf = self.spread.density(own.plane, sep, width) / null
+            needed = null / self.spread.density(own.plane, sep, width)  # photons, to be as bright as all else
             reach = self.spread.containment(np.arange(len(near.radius_deg)), near.radius_deg, width)
             amount = photons[rows]
             for _ in range(8):
-                each = own.per_pixel(amount) * psf
-                amount = own.plane_total(own.counts * each / (1 + each)) / reach
-            gain = own.total(own.counts * np.log1p(own.per_pixel(amount) * psf))
+                total = own.per_pixel(amount)
+                total += needed
+                amount = amount * own.plane_total(np.divide(own.counts, total, out=total)) / reach
+            gain = own.total(own.counts * np.log1p(own.per_pixel(amount) / needed))
             likelihood.append(gain - (amount * reach).sum(axis=1))
         table = np.array(likelihood)
         best = table.argmax(axis=0)
         extent = np.zeros(near.n, dtype=np.int64)
-        needed = EXTENT_TS + EXTENT_TS_A_PHOTON * photons[rows].sum(axis=1)
-        extent[rows] = np.where(2 * (table.max(axis=0) - table[0]) > needed, best, 0)
+        enough = EXTENT_TS + EXTENT_TS_A_PHOTON * photons[rows].sum(axis=1)
+        extent[rows] = np.where(2 * (table.max(axis=0) - table[0]) > enough, best, 0)
         return replace(self, extent=extent)

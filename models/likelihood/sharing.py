@@ -3,7 +3,9 @@
 The same steps as `Mixture.step`, where neither places nor widths change between them. With P the photons per sr
 of a source of one photon [n_sources * n_planes, n_cells], n the counts, b the background and f the sources' photons,
 
-    f <- f P (n / (b + P^T f)) / reach.
+    f <- f P (n / (b + P^T f)) / reach,
+
+or, stretched, by that factor to the power of `stretch`.
 """
 
 from dataclasses import dataclass, replace
@@ -70,13 +72,13 @@ class Sharing:
         """Expected photons per sr of all sources of photons [n, n_planes] in every cell."""
         return cast(Floats, self.lit_by @ photons.ravel())
 
-    def settled(self, photons: Floats, background: Floats, steps: int) -> Floats:
+    def settled(self, photons: Floats, background: Floats, steps: int, stretch: float = 1.0) -> Floats:
         """Photons of the sources [n, n_planes], some steps on, on a background per sr [n_cells]."""
         reach = self.mixture.reach
         for _ in range(steps):
             ratio = self.counts / (background + self.density(photons))
-            shared = photons * (self.spread_of @ ratio).reshape(photons.shape) / reach
-            photons = np.maximum(shared, LEAST_PHOTONS)
+            growth = (self.spread_of @ ratio).reshape(photons.shape) / reach
+            photons = np.maximum(photons * (growth**stretch if stretch != 1 else growth), LEAST_PHOTONS)
         return photons
 
     def weights(self, pairs: Mask, photons: Floats, background: Floats) -> Floats:

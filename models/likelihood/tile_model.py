@@ -10,6 +10,7 @@ from models.likelihood.matched_filter import MatchedFilter, matched_filter
 from models.likelihood.mixture import Mixture
 from models.likelihood.neighbourhood import SkyPixels, gather, sky_pixels
 from models.likelihood.optics import PointSpread, band_fractions, healpix_point_spread, tile_exposures
+from models.likelihood.sharing import Sharing
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
 from sky.response import Response
@@ -155,13 +156,14 @@ class TileSky:
         pace: Pace = SEARCHING,
     ) -> tuple[Mixture, Floats, Images]:
         """Fit photons of the sources [n, n_planes], their widths and the background in turns."""
+        sharing = Sharing.of(mixture, self.counts)
         for k in range(pace.rounds):
             floor = self.per_sr(background)
-            for _ in range(pace.steps):
-                photons = mixture.step(photons, floor, pace.stretch)
+            photons = sharing.settled(photons, floor, pace.steps, pace.stretch)
             if k in pace.widened:
                 mixture = mixture.widened(photons, floor)
-            share = self.thinned(floor, mixture.density(photons))
+                sharing = Sharing.of(mixture, self.counts)
+            share = self.thinned(floor, sharing.density(photons))
             background = estimate(self.filter.smoother, share, self.mean, scales)
         return mixture, photons, background
 

@@ -47,11 +47,12 @@ def test_neighbourhoods_hold_all_pixels_within_the_radius(crowd: SimpleNamespace
             assert near.separation_deg()[mine] == pytest.approx(apart[near.pixel[mine]], rel=1e-3, abs=1e-4)
 
 
-def test_steps_are_those_of_the_mixture(crowd: SimpleNamespace) -> None:
+@pytest.mark.parametrize("stretch", [1.0, 1.8])
+def test_steps_are_those_of_the_mixture(crowd: SimpleNamespace, stretch: float) -> None:
     sharing, photons = Sharing.of(crowd.mixture, crowd.tile.counts), crowd.photons
     for _ in range(7):
-        photons = crowd.mixture.step(photons, crowd.floor)
-    assert np.allclose(sharing.settled(crowd.photons, crowd.floor, 7), photons, rtol=1e-9)
+        photons = crowd.mixture.step(photons, crowd.floor, stretch)
+    assert np.allclose(sharing.settled(crowd.photons, crowd.floor, 7, stretch), photons, rtol=1e-9)
     assert np.allclose(sharing.density(photons), crowd.mixture.density(photons), rtol=1e-9)
     pairs = np.random.default_rng(4).random(len(crowd.mixture.cell)) < 0.3
     total, own = crowd.mixture.total(photons, crowd.floor), crowd.mixture.contribution(photons)

@@ -32,6 +32,8 @@ def test_forms_agree(dense, first, last):
         ipix, values = counts.within([[first, last]])
         expected = [p for p in range(first, last) if dense[p]]
         assert ipix.tolist() == expected and values.tolist() == dense[expected].tolist()
+        every = np.arange(npix_of(ORDER))[::-1]
+        np.testing.assert_array_equal(counts.at(every), dense[::-1])
         ranges = np.array([[0, min(first, last)], [max(first, last), npix_of(ORDER)]])
         assert (
             counts.within(ranges)[1].sum() == dense.sum() - dense[min(first, last) : max(first, last)].sum()
