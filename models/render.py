@@ -47,17 +47,23 @@ class PlaneStamps:
 
 @cache
 def plane_stamps(survey: Survey, irfs: str, plane: int) -> PlaneStamps:
-    """Stamps of a plane, the photons' shuffle in their HEALPix pixels included."""
-    response, (band, _) = load_response(irfs), survey.planes[plane]
+    """Stamps of a plane."""
+    band, _ = survey.planes[plane]
     pixel_deg = 10.0 / survey.tile_pixels_per_10deg[band]
-    blur = shuffle_sigma_deg(survey.bands[band].order)
-    psfs = [plane_psf(survey, response, plane, index).smeared(blur) for index in PSF_INDICES]
+    psfs = [stamp_psf(survey, irfs, plane, index) for index in PSF_INDICES]
     stamps = tuple(
         torch.tensor(np.array([shifted_stamps(psf, pixel_deg, half) for psf in psfs]), dtype=torch.float32)
         for half in STAMP_HALF_PX
     )
     radii = pixel_deg * np.array(STAMP_HALF_PX)
     return PlaneStamps(stamps, np.max([1.0 - psf.containment(radii) for psf in psfs], axis=0))
+
+
+def stamp_psf(survey: Survey, irfs: str, plane: int, index: float) -> RadialPSF:
+    """PSF of a plane for sources of a photon index, the photons' shuffle in their HEALPix pixels included."""
+    band, _ = survey.planes[plane]
+    blur = shuffle_sigma_deg(survey.bands[band].order)
+    return plane_psf(survey, load_response(irfs), plane, index).smeared(blur)
 
 
 def shifted_stamps(psf: RadialPSF, pixel_deg: float, half: int, subpixels: int = SUBPIXELS) -> Array:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.cutouts import SIZE_PX
-from models.render import PSF_INDICES, STAMP_HALF_PX, SUBPIXELS, plane_stamps
+from models.render import PSF_INDICES, STAMP_HALF_PX, SUBPIXELS, shifted_stamps, stamp_psf
 from sky.survey import get_survey
 
 # How far from the centre pixel's centre a source may be, pixels of the finest band; coarser bands need less.
@@ -63,15 +63,16 @@ class Templates:
 def survey_templates(name: str) -> Templates:
     """Templates of a survey, for sources of its reference index."""
     survey = get_survey(name)
-    index = int(np.argmin(np.abs(np.array(PSF_INDICES) - survey.reference_index)))
+    index = min(PSF_INDICES, key=lambda index: abs(index - survey.reference_index))
     pixels = np.array(survey.tile_pixels_per_10deg)
     ratio = pixels / pixels.max()
     share, slope, reaches = [], [], []
     for plane, (band, _) in enumerate(survey.planes):
         reach = max(1, int(np.ceil(REACH_PX * ratio[band])))
         half = min(h for h in STAMP_HALF_PX if h >= SIZE_PX // 2 + reach)
-        stamps = plane_stamps(survey, survey.irfs, plane).stamps[STAMP_HALF_PX.index(half)][index]
-        table = _windows(stamps, half, reach)
+        psf = stamp_psf(survey, survey.irfs, plane, index)
+        stamps = shifted_stamps(psf, 10.0 / survey.tile_pixels_per_10deg[band], half)
+        table = _windows(torch.from_numpy(stamps).float(), half, reach)
         by_y, by_x = torch.gradient(table, spacing=1.0 / SUBPIXELS, dim=(0, 1))
         share.append(table.flatten(2).flatten(0, 1))
         slope.append(torch.stack([by_x, by_y]).flatten(3).flatten(1, 2))
