@@ -7,9 +7,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from reports.beside import beside
 from reports.page import csv, render
 from reports.pdf import write_pdf
-from reports.report import make_report
+from reports.report import Report, make_report
 
 PAGE, PDF, NUMBERS = "report.html", "report.pdf", "report-numbers"
 
@@ -50,18 +51,23 @@ def write_report(
     reports.against.ReportError
         If there is no such catalogue, or `simulated` is not of a simulated sky of this survey.
     """
-    report = make_report(conn, version, against, simulated)
-    page = render(report)  # first: the PDF changes the figures
+    return write_files(make_report(conn, version, against, simulated), folder)
+
+
+def write_files(report: Report, folder: Path | str) -> Path:
+    """The same of a report that is made already: nothing is read."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    drawn = report.figures  # once for page and PDF
     # Written beside its place and moved there: whoever looks finds a whole file or none.
     partial = Path(tempfile.mkdtemp(dir=folder, prefix=".report."))
     try:
-        (partial / PAGE).write_text(page, encoding="utf-8", newline="\n")
-        write_pdf(partial / PDF, version, report.facts, report.headlines, report.figures)
-        (partial / NUMBERS).mkdir()
-        for name, frame in report.numbers().items():
-            (partial / NUMBERS / f"{name}.csv").write_text(csv(frame), encoding="utf-8", newline="\n")
+        title = report.data.release.version
+        with beside(write_pdf, partial / PDF, title, report.facts, report.headlines, drawn):
+            (partial / PAGE).write_text(render(report), encoding="utf-8", newline="\n")
+            (partial / NUMBERS).mkdir()
+            for name, frame in report.numbers().items():
+                (partial / NUMBERS / f"{name}.csv").write_text(csv(frame), encoding="utf-8", newline="\n")
         shutil.rmtree(folder / NUMBERS, ignore_errors=True)
         for name in (PAGE, PDF, NUMBERS):
             (partial / name).replace(folder / name)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from reports.headline import Headline
-from reports.style import GREY, INK, WIDTH_IN, ReportFigure, styled
+from reports.style import GREY, INK, RASTER_DPI, WIDTH_IN, ReportFigure, styled
 
 MARGIN_IN = 0.45
 TITLE_IN = 0.5
@@ -67,6 +67,7 @@ def _front(title: str, facts: Sequence[tuple[str, str]], headlines: Sequence[Hea
 def _page(report_figure: ReportFigure) -> Figure:
     """The figure itself, grown by a strip above it for its title and its caption."""
     figure = report_figure.figure
+    figure.set_dpi(RASTER_DPI)
     lines = textwrap.wrap(" ".join(report_figure.caption.split()), CHARACTERS)
     drawn, width = figure.get_figheight(), figure.get_figwidth() + 2 * MARGIN_IN
     height = drawn + TITLE_IN + LINE_IN * len(lines) + 2 * MARGIN_IN

@@ -10,7 +10,9 @@ from catalog.freezing import freeze
 from catalog.publishing import PublicationRefused, publish
 from catalog.tables import Release
 from models.likelihood.flags import flag_meanings
-from reports.files import PAGE, write_report
+from reports.beside import beside
+from reports.files import PAGE, write_files
+from reports.report import make_report
 from workers.session import Session
 
 
@@ -69,8 +71,8 @@ def make_release(
             draft=True,
             simulated=simulated,
         )
-        write_catalogue_files(conn, version, folder)
-        write_report(conn, version, folder)
+        with beside(write_files, make_report(conn, version), folder):
+            write_catalogue_files(conn, version, folder)
         return _publish(conn, version) if new and not draft else None
 
 
