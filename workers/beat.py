@@ -5,13 +5,18 @@ while a look goes on is not kept for later: the next one comes by itself.
 """
 
 import logging
+import multiprocessing
 import os
+import warnings
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 from celery.schedules import ParseException, crontab
+from celery.signals import worker_shutting_down
 from kombu import Queue
 
 from workers.app import make_app
+from workers.cli.errors import one_line
 from workers.settings import Settings, SettingsError
 
 LOOK = "asidcat.look"
@@ -38,6 +43,9 @@ def parse_schedule(text: str) -> crontab:
 def make_beat(settings: Settings) -> Celery:
     """Celery with the schedule and its one task."""
     app = make_app(settings)
+    # Set in the process that gets the signal, read in the one that it forks for each look.
+    stopping = multiprocessing.get_context("fork").Event()
+    worker_shutting_down.connect(lambda **_: stopping.set(), weak=False)
     queue = f"{settings.queue}.beat"
     options = {"queue": queue, "expires": EXPIRES_S}
     app.conf.update(
@@ -48,6 +56,7 @@ def make_beat(settings: Settings) -> Celery:
         beat_schedule={
             "look": {"task": LOOK, "schedule": parse_schedule(settings.beat_schedule), "options": options}
         },
+        worker_redirect_stdouts_level="INFO",
         worker_max_tasks_per_child=1,  # a look may take much memory, and a day may pass before the next
     )
 
@@ -56,16 +65,21 @@ def make_beat(settings: Settings) -> Celery:
         from workers.watching import look
 
         try:
-            look(settings, logger.info)
+            look(settings, logger.info, stopping.is_set)
         except OSError as error:
-            logger.error("%s; the next look goes on", " ".join(str(error).split()))
+            logger.error("%s; the next look goes on", one_line(error))
 
     return app
 
 
 def run_beat(app: Celery, settings: Settings) -> None:
-    """Look now and then on the schedule, until told to stop (SIGTERM, SIGINT: after the look in hand)."""
+    """Look now and then on the schedule, until told to stop (SIGTERM, SIGINT: after the observation in hand)."""
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s")
+    # Celery sets the root logger to its own level; what looks say, and how far runs are, is told all the same.
+    for told in (logger, logging.getLogger("celery.redirected")):
+        told.setLevel("INFO")
+    # Its warning of root's rights is for messages that are pickles; these are JSON.
+    warnings.simplefilter("ignore", SecurityWarning)
     queue = f"{settings.queue}.beat"
     app.send_task(LOOK, queue=queue)
     # The schedule lives in memory: what is missed while no beat runs is made up by the first look.

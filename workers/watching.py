@@ -21,7 +21,7 @@ from catalog.formats.folder import CHECKSUMS
 from catalog.publishing import reasons
 from sky.observation import ObservationError, ObservationManifest, load_observation
 from sky.readers.files import file_sha256
-from workers.cli.errors import is_user_error
+from workers.cli.errors import is_user_error, one_line
 from workers.progress import PlainProgress
 from workers.releasing import is_release, make_release
 from workers.runner import RunRequest, resume_run, start_run
@@ -36,7 +36,7 @@ class FolderMissing(OSError):
     """There is no folder to watch."""
 
 
-def look(settings: Settings, say: Say) -> None:
+def look(settings: Settings, say: Say, stopping: Callable[[], bool] = lambda: False) -> None:
     """Take up all new observations of the watched folder, one after the other.
 
     Parameters
@@ -45,6 +45,8 @@ def look(settings: Settings, say: Say) -> None:
         With `beat_folder`.
     say : callable
         Told one line for each observation that something became of.
+    stopping : callable
+        Asked before each observation whether the look shall end here; the next one takes up the rest.
 
     Raises
     ------
@@ -56,7 +58,9 @@ def look(settings: Settings, say: Say) -> None:
         if not mine:
             say(f"{folder}: another look is under way")
             return
-        for path in sorted(folder.rglob(FILE_NAME)):
+        for path in sorted(path for path in folder.rglob(FILE_NAME) if path.is_file()):
+            if stopping():
+                return
             take_up(session, path, say)
 
 
@@ -161,5 +165,5 @@ def _sha256(*parts: object) -> str:
 
 
 def _one_line(path: Path, error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(error)
     return text if str(path.parent) in text else f"{path}: {text}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from datetime import UTC, datetime
@@ -50,14 +51,20 @@ def test_a_new_observation_becomes_a_draft_by_the_beat_and_only_once(
     asidcat("db", "upgrade")
     asidcat.environment["ASIDCAT_BEAT_SCHEDULE"] = "* * * * *"
     write_observation(folder / "cap", north_of_deg=CAP_DEG, name="cap")
+    write_observation(folder / "later", north_of_deg=CAP_DEG, name="later")
     beat = asidcat.start("beat")
     wait_for(ledger, "SELECT count(*) FROM watched_observation WHERE run_id IS NOT NULL")
     assert asidcat("beat", "--once") == f"{folder}: another look is under way"
-    wait_for(ledger, "SELECT count(*) FROM watched_observation WHERE status = 'released'")
     beat.send_signal(signal.SIGTERM)
-    beat.communicate(timeout=200)
+    log = beat.communicate(timeout=200)[1]
     assert beat.returncode == 0
+    told = [line.split(" ", 2)[-1] for line in log.splitlines()]
+    assert f"INFO {folder / 'cap' / 'observation.toml'}: run 1, draft release cap-run1" in told, log
+    assert "INFO reading cap" in told and "Warning" not in log, log
+    # It ended after the observation in hand.
     assert rows(ledger, "SELECT version, status FROM release") == [("cap-run1", "draft")]
+    assert rows(ledger, "SELECT status FROM watched_observation") == [("released",)]
+    shutil.rmtree(folder / "later")
     assert rows(ledger, "SELECT count(*) FROM catalogue_latest") == [(0,)]
     release = asidcat.home / "releases" / "cap-run1"
     assert (release / "asid-cap-run1.fits").is_file() and (release / "SHA256SUMS").is_file()
@@ -66,6 +73,7 @@ def test_a_new_observation_becomes_a_draft_by_the_beat_and_only_once(
     assert rows(ledger, "SELECT count(*) FROM run") == [(1,)]
     checks = json.loads(asidcat("publish", "cap-run1", "--json"))
     assert checks == []
+    assert asidcat("publish", "cap-run1").startswith("cap-run1 is public; it follows no release")
     assert rows(ledger, "SELECT count(*) > 0 FROM catalogue_latest") == [(True,)]
 
 
@@ -101,8 +109,10 @@ def test_a_broken_observation_is_reported_once_until_it_changes(
     assert asidcat("beat", "--once") == ""
     photons.unlink()
     assert "photons.fits" in asidcat("beat", "--once")
+    (folder / "a folder of that name" / "observation.toml").mkdir(parents=True)
     path.write_text("[observation\n")
-    assert "observation.toml: not a TOML file" in asidcat("beat", "--once")
+    once = asidcat("beat", "--once")
+    assert once.startswith(f"{path}: not a TOML file") and "\n" not in once
     assert rows(ledger, "SELECT status FROM watched_observation") == [("broken",)] * 3
     assert rows(ledger, "SELECT count(*) FROM run") == [(0,)]
 
