@@ -137,7 +137,7 @@ def read_healpix(path: Path, hdus: fits.HDUList, hdu: Any) -> HealpixTable:
     for ipix in {id(p): p for p in pixels if p is not None}.values():
         if ipix.size and (ipix.min() < 0 or ipix.max() >= 12 << (2 * order)):
             raise InputError(path, f"pixel numbers outside NSIDE {1 << order}")
-        if np.unique(ipix).size != ipix.size:
+        if (np.diff(np.sort(ipix)) == 0).any():  # np.unique takes ten times as long
             raise InputError(path, "a pixel stands twice in the table")
     return HealpixTable(
         path=path,
