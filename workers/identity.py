@@ -24,18 +24,30 @@ def worker_name() -> str:
 
 def is_dead(name: str) -> bool:
     """True if `name` is a process of this machine that has ended; False if it lives or is elsewhere."""
-    host, pid, started = name.rsplit(":", 2)
-    if host != socket.gethostname():
+    pid = pid_here(name)
+    if pid is None:
         return False
     try:
-        process = psutil.Process(int(pid))
-        other = abs(process.create_time() - float(started)) > CLOCK_S
+        process = psutil.Process(pid)
+        other = abs(process.create_time() - float(name.rsplit(":", 1)[1])) > CLOCK_S
         return other or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 
 
+def pid_here(name: str) -> int | None:
+    """Id of the process `name`; None if it is of another machine."""
+    host, pid, _ = name.rsplit(":", 2)
+    return int(pid) if host == socket.gethostname() else None
+
+
+def holders(conn: Connection, run_id: int | None = None) -> list[str]:
+    """Workers that hold leases, of one run or of any."""
+    query = select(WorkItem.worker).where(WorkItem.status == "leased").distinct()
+    found = conn.scalars(query if run_id is None else query.where(WorkItem.run_id == run_id))
+    return [name for name in found if name is not None]
+
+
 def dead_holders(conn: Connection, run_id: int) -> list[str]:
     """Workers of this machine that hold leases of a run and have ended."""
-    query = select(WorkItem.worker).where(WorkItem.run_id == run_id, WorkItem.status == "leased").distinct()
-    return [name for name in conn.scalars(query) if name is not None and is_dead(name)]
+    return [name for name in holders(conn, run_id) if is_dead(name)]

@@ -8,7 +8,11 @@ import sys
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 import workers
+from catalog.engine import database_errors, make_engine
+from workers.identity import holders, pid_here
 from workers.local.child import last_line
 from workers.settings import Settings
 
@@ -88,8 +92,21 @@ class WorkerPool:
             self._process.stdin.close()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._process is not None and kind is None:
+        if self._process is not None and kind is None and self._busy(self._process):
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_S)
         self._kill()
+
+    def _busy(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether the worker has an item of another run in hand, which shares its queue.
+
+        One that has nothing to do takes seconds to end by itself.
+        """
+        assert self._settings.database_url is not None
+        if process.poll() is not None:
+            return False
+        engine = make_engine(self._settings.database_url, pooled=False)
+        with database_errors(engine.url), engine.connect() as conn:
+            holding = {pid_here(name) for name in holders(conn)}
+        return any(child.pid in holding for child in psutil.Process(process.pid).children(recursive=True))
