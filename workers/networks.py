@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The one switch between the two fluxes of a source: its catalogue flux is the networks' where `Signif_Avg` is below
 # this, and the likelihood fit's from there on. It is written down with each run; see docs/database.md.
-NETWORK_FLUX_BELOW_SIGMA = {"lat-6band": 10.0, "lat-10gev": 0.0}
+NETWORK_FLUX_BELOW_SIGMA = {"lat-6band": 20.0, "lat-10gev": 0.0}
 CLASS_NETWORKS = {"cutouts": "class", "cubes": "class3d"}
 
 
