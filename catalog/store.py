@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 
+from catalog.bulk_read import Field, read
 from catalog.tables import (
     Association,
     BandFlux,
@@ -248,6 +249,21 @@ def read_detections(conn: Connection, run_id: int, tiles: Sequence[int] | None =
     if tiles is not None:
         query = query.where(Detection.tile.in_(map(int, tiles)))
     return _frame(conn, query.order_by(Detection.tile, Detection.ordinal))
+
+
+def read_sources(conn: Connection, run_id: int, threshold: float, n_planes: int) -> dict[str, NDArray[Any]]:
+    """Detections from a score on, by tile and ordinal, as arrays: what they are measured by, and their ids.
+
+    The same as `read_detections`, several times as fast: every batch of a run asks for all of them.
+    """
+    fields = [
+        Field("id", "id", "long"),
+        Field("tile", "tile", "long"),
+        *(Field(name, name, "double") for name in ("glon_deg", "glat_deg", "ts", "det_prob", "flux_cm2_s")),
+        Field("background_sr", "background_sr", "double", shape=(n_planes,)),
+    ]
+    body = "FROM detection WHERE run_id = %s AND det_prob >= %s ORDER BY tile, ordinal"
+    return read(conn, fields, body, (run_id, threshold))
 
 
 def read_measurements(conn: Connection, run_id: int) -> pd.DataFrame:

@@ -27,8 +27,6 @@ from workers.cubes import cube_folder
 
 Write = Callable[[Connection], object]
 
-_PER_DETECTION = ("tile", "glon_deg", "glat_deg", "ts", "det_prob", "flux_cm2_s")
-
 
 @dataclass(frozen=True)
 class Task:
@@ -78,17 +76,14 @@ def characterise_tiles(engine: Engine, home: Path, item: LeasedItem) -> Write:
     """
     task = _task(engine, item.run_id)
     sky = stored_sky(cube_folder(home, task.content_sha256))
-    survey = sky.cube.survey
     with engine.connect() as conn:
-        found = store.read_detections(conn, item.run_id)
-    rows = found[found["det_prob"] >= task.settings["threshold"]].reset_index(drop=True)
-    detections = Detections(
-        **{name: rows[name].to_numpy() for name in _PER_DETECTION},
-        background_sr=np.array(rows["background_sr"].to_list(), float).reshape(-1, len(survey.planes)),
-    )
-    mine = np.flatnonzero(rows["tile"].isin(item.tiles))
-    ids = rows["id"].to_numpy()[mine]
-    return characterise_rows(sky, detections, mine, ids, task.seed, task.settings, task.detector)
+        columns = store.read_sources(
+            conn, item.run_id, task.settings["threshold"], len(sky.cube.survey.planes)
+        )
+    ids = columns.pop("id")
+    detections = Detections(**columns)
+    mine = np.flatnonzero(np.isin(detections.tile, item.tiles))
+    return characterise_rows(sky, detections, mine, ids[mine], task.seed, task.settings, task.detector)
 
 
 def associate_catalogue(engine: Engine, home: Path, item: LeasedItem) -> Write:  # noqa: ARG001

@@ -28,6 +28,11 @@ def test_detections_come_back_as_they_went_in(engine: Engine, form: type) -> Non
         run = new_run(conn)
         assert store.write_detections(conn, run, [3, 4, 5], source) == 40
         frame = store.read_detections(conn, run)
+        sources = store.read_sources(conn, run, 0.4, given["background_sr"].shape[1])
+    likely = frame[frame["det_prob"] >= 0.4]
+    assert 0 < len(likely) < len(frame)
+    for name, values in sources.items():
+        assert np.array_equal(values, np.stack(likely[name])), name
     order = np.argsort(given["tile"], kind="stable")
     for name in ("tile", "ts", "det_prob", "flux_cm2_s", "glat_deg", "glon_deg"):
         np.testing.assert_array_equal(frame[name], given[name][order])
@@ -55,6 +60,7 @@ def test_no_detections_at_all(engine: Engine) -> None:
         run = new_run(conn)
         assert store.write_detections(conn, run, [1], some_detections(np.random.default_rng(0), [1], 0)) == 0
         assert len(store.read_detections(conn, run)) == 0
+        assert store.read_sources(conn, run, 0.0, 6)["background_sr"].shape == (0, 6)
         assert store.write_measurements(conn, [], some_measurements(np.random.default_rng(0), [], [])) == 0
 
 
