@@ -1,11 +1,13 @@
 """Work that goes on in a process of its own, beside what this one does."""
 
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from typing import NoReturn
 
 
 @contextmanager
@@ -25,8 +27,10 @@ def beside(work: Callable[..., object], *arguments: object) -> Iterator[None]:
         If its process was killed.
     """
     ours, theirs = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.Process(target=_tell, args=(theirs, work, arguments))
-    process.start()
+    # Not a `multiprocessing.Process`: a look of the beat is in a daemon of Celery's, which may start none.
+    child = os.fork()
+    if not child:
+        _tell(theirs, work, arguments)
     theirs.close()
     try:
         yield
@@ -34,17 +38,17 @@ def beside(work: Callable[..., object], *arguments: object) -> Iterator[None]:
     except EOFError:
         raise RuntimeError(f"the process of {work.__name__} was killed") from None
     except BaseException:
-        process.terminate()
+        os.kill(child, signal.SIGTERM)
         raise
     finally:
-        process.join()
+        os.waitpid(child, 0)
         ours.close()
     if error is not None:
         raise error
 
 
-def _tell(answer: Connection, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
-    """Do the work and say what went wrong, or None."""
+def _tell(answer: Connection, work: Callable[..., object], arguments: tuple[object, ...]) -> NoReturn:
+    """Do the work, say what went wrong, or None, and end the process with nothing of its parent's touched."""
     # Whoever waits decides; the other process's own handlers are not for this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -53,3 +57,5 @@ def _tell(answer: Connection, work: Callable[..., object], arguments: tuple[obje
         answer.send(None)
     except Exception as error:
         answer.send(error)
+    finally:
+        os._exit(0)

@@ -1,5 +1,6 @@
 """Work beside other work: both are done, or neither goes on."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -46,6 +47,20 @@ def test_it_ends_when_the_block_fails(tmp_path: Path) -> None:
         raise ZeroDivisionError
     time.sleep(1.5)
     assert not (tmp_path / "a").exists()
+
+
+def write_beside(path: Path) -> None:
+    with beside(write, path):
+        pass
+
+
+def test_a_daemon_may_do_work_beside_its_own(tmp_path: Path) -> None:
+    """As the process in which Celery looks at the watched folder is one."""
+    daemon = multiprocessing.Process(target=write_beside, args=(tmp_path / "a",), daemon=True)
+    daemon.start()
+    daemon.join()
+    assert daemon.exitcode == 0
+    assert int((tmp_path / "a").read_text()) not in (os.getpid(), daemon.pid)
 
 
 def test_its_death_is_noticed() -> None:
