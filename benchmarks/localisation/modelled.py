@@ -17,6 +17,7 @@ from models.likelihood.background import BackgroundScales, Images
 from models.likelihood.detect import DetectionConfig, Detections, anchor_ratio, judge, search, settle_places
 from models.likelihood.evidence import POPULATIONS
 from models.likelihood.mixture import Mixture
+from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import SEARCHING, Pace, TileSky
 from sky.response import load_response
 from sky.tiles import TileGrid
@@ -55,11 +56,11 @@ class ModelledSky(TileSky):
     ) -> tuple[Mixture, Floats, Images]:
         """Fit photons of the sources and the planes' factors in turns."""
         del scales
+        sharing = Sharing.of(mixture, self.counts)
         for _ in range(pace.rounds):
             floor = self.per_sr(background)
-            for _ in range(pace.steps):
-                photons = mixture.step(photons, floor, pace.stretch)
-            share = self.thinned(floor, mixture.density(photons))
+            photons = sharing.settled(photons, floor, pace.steps, pace.stretch)
+            share = self.thinned(floor, sharing.density(photons))
             factor = share.sum(axis=(1, 2)) / self.shape.sum(axis=(1, 2))
             background = (self.shape * factor[:, None, None]).astype(np.float32)
         return mixture, photons, background

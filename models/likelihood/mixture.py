@@ -18,7 +18,6 @@ from models.likelihood.optics import EXTENTS_DEG, PointSpread
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LEAST_PHOTONS = 1e-6  # a source at zero would never come back
 EXTENT_TS = 9.0
 EXTENT_TS_A_PHOTON = 0.1  # the PSF of a spectrum unlike the survey's index differs by less
 EXTENT_PHOTONS = 15.0
@@ -77,20 +76,6 @@ class Mixture:
     def total(self, photons: Floats, background: Floats) -> Floats:
         """Expected photons per sr, sources and background [n_cells], at every pair's pixel."""
         return (background + self.density(photons))[self.cell]
-
-    def others(self, photons: Floats) -> Floats:
-        """Expected photons per sr of all sources but its own, at every pair's pixel."""
-        return np.maximum(self.density(photons)[self.cell] - self.contribution(photons), 0)
-
-    def step(self, photons: Floats, background: Floats, stretch: float = 1.0) -> Floats:
-        """Next estimate of the sources' photons, [n, n_planes], on a background per sr [n_cells].
-
-        With a `stretch` between 1 and 2 the logarithm moves so many times as far, to the same end in fewer steps
-        (Salakhutdinov and Roweis 2003, ICML 20, 664).
-        """
-        share = self.contribution(photons) / self.total(photons, background)
-        shared = self.near.plane_total(self.near.counts * share) / self.reach
-        return np.maximum(photons * (shared / photons) ** stretch if stretch != 1 else shared, LEAST_PHOTONS)
 
     def widened(self, photons: Floats, background: Floats) -> "Mixture":
         """The same sources, each as wide as its photons ask for, or a point where they do not.
