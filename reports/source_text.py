@@ -182,7 +182,12 @@ def _flux(row: Mapping[Any, Any], power: int) -> str:
 
 
 def _network_flux(flux: float, error: float, power: int) -> str:
-    return digits.with_error(flux / 10.0**power, error / 10.0**power) if np.isfinite(flux) else ""
+    """In units of the column; one whose error is far below them, with its own power of ten."""
+    if not np.isfinite(flux):
+        return ""
+    if error < 10.0 ** (power - 4):
+        return _flux_alone(flux, error)
+    return digits.with_error(flux / 10.0**power, error / 10.0**power)
 
 
 def _flux_alone(flux: float, error: float) -> str:

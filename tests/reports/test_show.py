@@ -131,6 +131,15 @@ def test_a_bright_source_is_told_in_few_digits(source):
     assert dict(facts(bright))["Flux"].startswith("(1.834 ± 0.008) × 10⁻⁷ cm⁻² s⁻¹, 10 to 1000 GeV")
 
 
+def test_a_networks_flux_far_below_the_others_has_its_own_power_of_ten(source):
+    spectrum = source.spectrum.copy()
+    spectrum.loc[0, ["flux_cm2_s", "unc_low_cm2_s", "unc_high_cm2_s"]] = 3.23397e-7, -4.9249e-9, 5.1803e-9
+    spectrum.loc[1, ["network_flux_cm2_s", "unc_network_flux_cm2_s"]] = 1.2e-15, 4.1e-15
+    spectrum.loc[0, ["network_flux_cm2_s", "unc_network_flux_cm2_s"]] = 3.1e-7, 4.1e-9
+    rows = spectrum_table(replace(source, spectrum=spectrum)).rows
+    assert rows[0][4] == "3.10 ± 0.04" and rows[1][4] == "(1 ± 4) × 10⁻¹⁵"
+
+
 @pytest.mark.parametrize("index", [0.5, 1.0, 2.0, 3.3])
 def test_energy_flux_is_that_of_the_power_law_with_the_same_photons(index):
     low, high, flux = 10.0, 100.0, 3e-10
