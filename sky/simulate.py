@@ -18,7 +18,7 @@ from sky.population import CLASSES, SourceSample, draw_population
 from sky.psf import RadialPSF
 from sky.rendering import RenderedSources, expected_map, source_photons
 from sky.survey import Survey
-from sky.variability import draw_light_curves
+from sky.variability import draw_light_curves, own_light_curves
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int32]
@@ -249,11 +249,15 @@ def synthetic_sky(
     # Streams of the sky itself; those of its maps have four keys (see `_stream`).
     streams = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(k,))) for k in range(3)]
     sources = draw_population(population, streams[0], faintest, extended)
+    if population == "4fgl-dr2":
+        light_curves = own_light_curves(sources.name, slices)
+    else:
+        light_curves = draw_light_curves(sources.class_code, slices, streams[1])
     return SyntheticSky(
         survey=survey,
         mission=survey_mission(survey, irfs or survey.irfs, slices, dispersion),
         sources=sources,
-        light_curves=draw_light_curves(sources.class_code, slices, streams[1]),
+        light_curves=light_curves,
         emission=emission_model(emission, streams[2]),
         population=population,
         seed=seed,

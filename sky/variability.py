@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sky.population import CLASSES, bright_histories
+from sky.population import CLASSES, bright_histories, own_histories
 
 Array = NDArray[np.float64]
 
@@ -26,4 +26,10 @@ def draw_light_curves(class_code: NDArray[np.int64], slices: int, rng: np.random
         step = rng.choice([-1, 1], size=(len(own), 1))
         years = (start + step * np.arange(slices)) % pool.shape[1]
         curves[own] = pool[like[:, None], years]
+    return curves / curves.mean(axis=1, keepdims=True)
+
+
+def own_light_curves(names: NDArray[np.str_], slices: int) -> Array:
+    """The same of sources of 4FGL-DR2, each after its own history, from its first year on."""
+    curves = own_histories(names)[:, :slices] if slices > 1 else np.ones((len(names), 1))
     return curves / curves.mean(axis=1, keepdims=True)

@@ -13,6 +13,8 @@ from sky.population import (
     SourceSample,
     draw_population,
 )
+from sky.simulate import synthetic_sky
+from sky.survey import get_survey
 from sky.variability import draw_light_curves
 
 MEMBERS = {"bll": ("bll",), "fsrq": ("fsrq",), "psr": ("psr",), "pwn": ("pwn", "snr", "spp")}
@@ -150,6 +152,23 @@ def test_yearly_fluxes_spread_as_the_bright_sources_do(published):
         real = (history / history.mean(axis=1, keepdims=True)).ravel()
         assert same_distribution(curves.ravel(), real, 400) > 0.01
     assert np.all(draw_light_curves(np.zeros(5, int), 1, rng) == 1.0)
+
+
+def test_catalogued_sources_take_their_own_light_curves(published):
+    """A quarter of 4FGL-DR2 varies; bright ones as their published yearly fluxes, whose noise is a few per cent."""
+    sky = synthetic_sky(get_survey("lat-6band"), 3, "B1", "4fgl-dr2", slices=10)
+    row = {name.strip(): i for i, name in enumerate(published["Source_Name"])}
+    rows = published[[row[name] for name in sky.sources.name]]
+    varies = np.ptp(sky.light_curves, axis=1) > 1e-6
+    published_variable = rows["Variability_Index"] > 21.67
+    assert not np.any(varies & ~published_variable)
+    assert varies[published_variable].mean() > 0.99  # of one the errors explain all that is seen
+    assert sky.light_curves.mean(axis=1) == pytest.approx(1.0, abs=1e-9)
+    assert not varies[list(sky.sources.name).index("4FGL J0835.3-4510")]  # the Vela pulsar
+    bright = varies & (rows["Signif_Avg"] > 100)
+    history = rows["Flux_History"][bright]
+    assert bright.sum() > 20
+    assert sky.light_curves[bright] == pytest.approx(history / history.mean(axis=1, keepdims=True), abs=0.03)
 
 
 def test_blazars_fade_above_100_gev_as_in_3fhl(lat_data):
