@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import NoReturn
@@ -28,15 +28,23 @@ def beside(work: Callable[..., object], *arguments: object) -> Iterator[None]:
     """
     ours, theirs = multiprocessing.Pipe(duplex=False)
     # Not a `multiprocessing.Process`: a look of the beat is in a daemon of Celery's, which may start none.
-    child = os.fork()
-    if not child:
-        _tell(theirs, work, arguments)
-    theirs.close()
+    # Signals wait until both sides are ready for them: what a handler raises while Python forks is dropped.
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
+        child = os.fork()
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        raise
+    if not child:
+        _tell(theirs, unblocked, work, arguments)
+    try:
+        theirs.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         yield
-        error = ours.recv()
-    except EOFError:
-        raise RuntimeError(f"the process of {work.__name__} was killed") from None
+        try:
+            error = ours.recv()
+        except EOFError:
+            error = RuntimeError(f"the process of {work.__name__} was killed")
     except BaseException:
         os.kill(child, signal.SIGTERM)
         raise
@@ -47,12 +55,15 @@ def beside(work: Callable[..., object], *arguments: object) -> Iterator[None]:
         raise error
 
 
-def _tell(answer: Connection, work: Callable[..., object], arguments: tuple[object, ...]) -> NoReturn:
+def _tell(
+    answer: Connection, unblocked: Iterable[int], work: Callable[..., object], arguments: tuple[object, ...]
+) -> NoReturn:
     """Do the work, say what went wrong, or None, and end the process with nothing of its parent's touched."""
-    # Whoever waits decides; the other process's own handlers are not for this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
+        # Whoever waits decides; the other process's own handlers are not for this one.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         work(*arguments)
         answer.send(None)
     except Exception as error:

@@ -63,6 +63,13 @@ def test_a_daemon_may_do_work_beside_its_own(tmp_path: Path) -> None:
     assert int((tmp_path / "a").read_text()) not in (os.getpid(), daemon.pid)
 
 
+def test_an_end_of_file_in_the_block_is_not_taken_for_its_death(tmp_path: Path) -> None:
+    with pytest.raises(EOFError, match="cut off"), beside(write_late, tmp_path / "a"):
+        raise EOFError("cut off")
+    time.sleep(1.5)
+    assert not (tmp_path / "a").exists()
+
+
 def test_its_death_is_noticed() -> None:
     with pytest.raises(RuntimeError, match="kill_itself was killed"), beside(kill_itself):
         pass
