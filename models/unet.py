@@ -141,7 +141,9 @@ class UNet(nn.Module):
         NetworkError
             If the images are not those of the network's survey.
         """
-        normalised: list[Normalised] = self.normalisation(self._by_level(images))
+        # Counts, logarithms and what is kept for other calls need more digits than half precision has.
+        with torch.autocast(images[0].device.type, enabled=False):
+            normalised: list[Normalised] = self.normalisation(self._by_level(images))
         entering = {d: n.channels for d, n in zip(self.depths, normalised, strict=True)}
         features: list[Tensor] = []
         x: Tensor | None = None

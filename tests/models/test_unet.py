@@ -50,6 +50,20 @@ def test_heads_may_be_left_out() -> None:
     assert out.background is None
 
 
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+def test_half_precision_never_reaches_the_normalisation(normalisation: str) -> None:
+    network = UNet(NetworkConfig("lat-10gev", normalisation, (8, 8, 8, 8))).eval()
+    images = [100 * image for image in poisson_images("lat-10gev", 1, 0.75)]
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            network(images)  # first: what is kept for later calls is made here
+            fast = network(images).background
+        exact = network(images).background
+    for half, full in zip(fast, exact, strict=True):
+        assert half.dtype == full.dtype == torch.float32
+        assert torch.allclose(half, full, rtol=0.03)
+
+
 def test_a_shifted_sky_gives_a_shifted_mask() -> None:
     network = UNet(NetworkConfig("lat-10gev", "local-sqrt", (8, 8, 8, 8))).eval()
     images = poisson_images("lat-10gev", 1, 1.5)
