@@ -20,6 +20,7 @@ WIDTH_DEG = 4.0
 PIXELS = 40
 SMOOTHING_DEG = 0.12
 PLACES = 2  # on a side of a pixel
+FAINTEST_PERCENT = 5.0
 # Dark to bright in lightness alone, so that it reads in grey and for every eye.
 DEEP = LinearSegmentedColormap.from_list(
     "deep", ["#ffffff", "#b9cde0", "#5f86ab", "#173a5e", "#06121f"], N=24
@@ -134,11 +135,21 @@ def png_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
+def stretched(image: ArrayLike) -> Floats:
+    """Brightness from 0 to 1 of a density: the square root of what stands out of the image's faintest part.
+
+    Below a GeV the background is most of what there is: from zero, all of the image would be dark.
+    """
+    values = np.asarray(image, float)
+    least = np.percentile(values, FAINTEST_PERCENT) if values.size else 0.0
+    over = np.clip(values - least, 0, None)
+    top = over.max(initial=0.0)
+    return np.sqrt(over / top) if top > 0 else np.zeros(values.shape)
+
+
 def cutout_png(image: ArrayLike) -> bytes:
-    """A density as a PNG, square-root stretch from zero to its largest value."""
-    values = np.clip(np.asarray(image, float), 0, None)
-    top = float(values.max()) if values.size else 0.0
-    return indexed_png(np.sqrt(values / top) if top > 0 else np.zeros(values.shape), DEEP)
+    """A density as a PNG, `stretched`."""
+    return indexed_png(stretched(image), DEEP)
 
 
 def picture(

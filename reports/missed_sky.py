@@ -9,7 +9,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from reports.cutouts import DEEP, WIDTH_DEG, Mark, cutout, picture, plane_offsets
+from reports.cutouts import DEEP, WIDTH_DEG, Mark, cutout, picture, plane_offsets, stretched
 from reports.style import INK, ORANGE, WIDTH_IN, ReportFigure, styled
 
 PANELS = 24
@@ -77,7 +77,8 @@ def misses_figure(catalog: str, misses: pd.DataFrame, field: Field, energies: st
         axes.axis("off")
     for axes, row in zip(panels, shown.to_dict("records"), strict=False):
         image, view = field.around(row["glon_deg"], row["glat_deg"])
-        axes.imshow(np.sqrt(image), cmap=DEEP, vmin=0, origin="lower", extent=(half, -half, -half, half))
+        extent = (half, -half, -half, half)
+        axes.imshow(stretched(image), cmap=DEEP, vmin=0, vmax=1, origin="lower", extent=extent)
         places = [left for _, left, _ in view], [up for *_, up in view]
         axes.scatter(*places, 70, facecolors="none", edgecolors=ORANGE, linewidths=1.4)
         axes.plot(

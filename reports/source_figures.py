@@ -12,16 +12,16 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
 from reports.classes import NAMES
-from reports.cutouts import DEEP, plane_offsets
+from reports.cutouts import DEEP, plane_offsets, stretched
 from reports.met import year_of
 from reports.source import Source
 from reports.style import BLUE, GREY, INK, ORANGE, VERMILLION, WIDTH_IN, ReportFigure, styled
 from sky.frames import galactic_north_angle_deg
 
 COUNTS_CAPTION = """
-Counts by band, smoothed with a Gaussian of one HEALPix pixel, square-root scale, each its own; galactic north up,
-longitude growing to the left. Ellipse: the 95 % position error; rings: other sources of the release; crosses: rows of
-reference catalogues that may be its counterpart.
+Counts by band, smoothed with a Gaussian of one HEALPix pixel: square root of what is over the faintest part, each band
+on a scale of its own; galactic north up, longitude growing to the left. Ellipse: the 95 % position error; rings: other
+sources of the release; crosses: rows of reference catalogues that may be its counterpart.
 """
 SPECTRUM_CAPTION = """
 Energy flux by band, from the photon flux with the photon index {index:.2f}. Dots: likelihood, with 1 sigma errors;
@@ -55,9 +55,8 @@ def counts_figure(source: Source) -> ReportFigure | None:
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, image in zip(panels, images, strict=False):
         half = image.width_deg / 2
-        axes.imshow(
-            np.sqrt(image.image), cmap=DEEP, vmin=0, origin="lower", extent=(half, -half, -half, half)
-        )
+        extent = (half, -half, -half, half)
+        axes.imshow(stretched(image.image), cmap=DEEP, vmin=0, vmax=1, origin="lower", extent=extent)
         axes.set_title(f"{image.label}, {image.photons} photons")
         _marks(axes, source, half)
         axes.set(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reports import digits
 from reports.classes import NAMES
+from reports.cutouts import stretched
 from reports.met import interval_text
 from reports.source import Source
 
@@ -125,13 +126,14 @@ def flag_table(source: Source) -> TextTable:
 
 
 def shaded(image: NDArray[np.float64], columns: int = 24) -> Sequence[str]:
-    """A picture in letters: square root of the counts in five shades, two letters high as one is wide."""
+    """A picture in letters: `stretched` counts in five shades, a letter twice as high as wide."""
     n = image.shape[0]
     rows = columns // 2
     y, x = np.linspace(0, n, rows + 1).astype(int), np.linspace(0, n, columns + 1).astype(int)
     sums = np.add.reduceat(np.add.reduceat(image, y[:-1], axis=0), x[:-1], axis=1)
-    top = sums.max()
-    level = np.sqrt(sums / top) * (len(SHADES) - 1) if top > 0 else np.zeros(sums.shape)
+    # letters hold unequal numbers of pixels where these are no multiple of them
+    mean = sums / (np.diff(y)[:, None] * np.diff(x))
+    level = stretched(mean) * (len(SHADES) - 1)
     return ["".join(SHADES[round(float(v))] for v in row) for row in level[::-1]]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from reports.cutouts import Mark, cutout, cutout_png, picture, plane_offsets, sky_grid
+from reports.cutouts import Mark, cutout, cutout_png, picture, plane_offsets, sky_grid, stretched
 from reports.founding import founding_rows, founding_table
 from reports.missed_sky import Field, misses_figure
 from reports.misses import NO_REASON, bright_misses
@@ -103,6 +103,17 @@ def test_a_cutout_keeps_photons_and_their_place(sparse):
     assert image.sum() * 0.1**2 == pytest.approx(100, rel=0.15)
     exact = cutout(counts if sparse else counts.dense(), 40.0, 0.0, 4.0, 400, 0.0)
     assert exact.sum() * 0.01**2 == pytest.approx(100, rel=0.02)
+
+
+def test_a_picture_shows_what_stands_out_of_the_background():
+    rng = np.random.default_rng(3)
+    faint, bright = rng.poisson(0.02, (40, 40)), rng.poisson(400.0, (40, 40))
+    bright[20, 20] += 200
+    assert np.median(stretched(faint)) == 0
+    level = stretched(bright)
+    assert level.argmax() == 20 * 40 + 20
+    assert level.max() == 1
+    assert np.median(level) < 0.5
 
 
 def test_a_png_has_row_zero_lowest_and_white_for_nothing():
