@@ -1,6 +1,7 @@
 """Exposure of every plane on the sphere: effective area times live time, averaged over the band."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import healpy as hp
@@ -35,10 +36,14 @@ class ExposureMaps:
         """Length of the slice axis."""
         return int(self.values_cm2_s.shape[1])
 
+    @cached_property
+    def _summed(self) -> Floats:
+        # Added up once: every tile asks.
+        return cast(Floats, self.values_cm2_s.sum(axis=1))
+
     def map(self, plane: int, time_slice: int | None = None) -> Floats:
         """Exposure map of a plane, cm2 s, shape (12 * 4**order,): of one slice, or of all together."""
-        maps = self.values_cm2_s[plane]
-        return cast(Floats, maps.sum(axis=0) if time_slice is None else maps[time_slice])
+        return self._summed[plane] if time_slice is None else self.values_cm2_s[plane, time_slice]
 
     def at(
         self, plane: int, glon_deg: ArrayLike, glat_deg: ArrayLike, time_slice: int | None = None
@@ -47,3 +52,16 @@ class ExposureMaps:
         lon, lat = np.broadcast_arrays(glon_deg, glat_deg)
         found = hp.get_interp_val(self.map(plane, time_slice), lon, lat, nest=True, lonlat=True)
         return np.reshape(found, lon.shape)  # healpy gives a number for one position in an array
+
+    def of_planes(self, glon_deg: ArrayLike, glat_deg: ArrayLike) -> Floats:
+        """As `at` for every plane, [n, n_planes], at positions [n]."""
+        return self._interpolated(self._summed, glon_deg, glat_deg)
+
+    def of_slices(self, glon_deg: ArrayLike, glat_deg: ArrayLike) -> Floats:
+        """As `at` for every plane and slice, [n, n_planes, n_slices], at positions [n]."""
+        return self._interpolated(self.values_cm2_s, glon_deg, glat_deg)
+
+    def _interpolated(self, maps: Floats, glon_deg: ArrayLike, glat_deg: ArrayLike) -> Floats:
+        """Maps [..., npix] at positions [n], [n, ...]: pixels and weights are looked up once for all maps."""
+        pixels, weights = hp.get_interp_weights(1 << self.order, glon_deg, glat_deg, nest=True, lonlat=True)
+        return np.moveaxis((maps[..., pixels] * weights).sum(axis=-2), -1, 0)

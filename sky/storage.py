@@ -113,8 +113,9 @@ def load_sky(folder: str | Path) -> StoredSky:
         head = json.loads((folder / "sky.json").read_text())
         if head["format"] != FORMAT:
             raise StoredSkyError(f"{folder}: a sky of format {head['format']}, this program reads {FORMAT}")
-        ipix = np.load(folder / "ipix.npy", mmap_mode="r")
-        counts = np.load(folder / "counts.npy", mmap_mode="r")
+        # as plain arrays: every slice of a `memmap` costs microseconds, and tiles take thousands
+        ipix = np.asarray(np.load(folder / "ipix.npy", mmap_mode="r"))
+        counts = np.asarray(np.load(folder / "counts.npy", mmap_mode="r"))
         exposure = np.load(folder / "exposure.npy")
     except FileNotFoundError as error:
         raise StoredSkyError(f"{folder}: no stored sky ({Path(error.filename).name} is missing)") from None

@@ -149,13 +149,7 @@ def slice_shares(cube: CountsCube, exposure: ExposureMaps, glon_deg: Floats, gla
     if exposure.n_slices == 1:
         seconds = np.array([stop - start for start, stop in cube.slices_met_s])
         return np.broadcast_to(seconds / seconds.sum(), (n, planes, cube.n_slices))
-    each = np.stack(
-        [
-            np.stack([exposure.at(p, glon_deg, glat_deg, t) for t in range(cube.n_slices)], axis=-1)
-            for p in range(planes)
-        ],
-        axis=1,
-    )
+    each = exposure.of_slices(glon_deg, glat_deg)
     return each / np.maximum(each.sum(axis=-1, keepdims=True), 1e-300)
 
 

@@ -161,8 +161,7 @@ def band_fractions(survey: Survey, index: ArrayLike) -> Floats:
 
 def plane_exposures(exposure: ExposureMaps, glon_deg: ArrayLike, glat_deg: ArrayLike) -> Floats:
     """Exposure of every plane at positions, cm2 s, [n_positions, n_planes]."""
-    planes = range(len(exposure.survey.planes))
-    return np.stack([exposure.at(p, glon_deg, glat_deg) for p in planes], axis=-1)
+    return exposure.of_planes(glon_deg, glat_deg)
 
 
 def tile_exposures(exposure: ExposureMaps, grid: TileGrid, tile: int) -> Floats:

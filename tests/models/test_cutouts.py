@@ -197,11 +197,12 @@ def test_edges_of_exposure_are_not_covered() -> None:
     nearby = pixels @ far > np.cos(np.radians(0.8))
     for hole in (0.0, np.nan):
         values[1, 0, nearby] = hole
+        exposure = ExposureMaps(survey, 6, values)
         cut = cut_tile(cube, exposure, TileGrid(survey), tile, 1, lon, lat)
         assert cut.covered.tolist() == [False, True]
         assert bool(torch.isfinite(cut.exposure_cm2_s).all())
     # A place so far away that its cut-out leaves the tile.
-    values[:] = 1e11
+    exposure = ExposureMaps(survey, 6, np.full_like(values, 1e11))
     assert not cut_tile(cube, exposure, TileGrid(survey), tile, 1, [131.0], [30.0]).covered.any()
 
 

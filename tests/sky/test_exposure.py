@@ -148,6 +148,16 @@ def test_front_and_back_add_up(tmp_path):
     np.testing.assert_allclose(exposure.values_cm2_s, 3e11)
 
 
+def test_planes_and_slices_together_are_those_one_by_one():
+    survey, (glon, glat) = SMALL, photons(50, 3)
+    planes, slices = range(len(survey.planes)), range(3)
+    exposure = ExposureMaps(survey, 2, np.random.default_rng(2).uniform(1, 2, (len(planes), 3, 192)))
+    each = [[exposure.at(p, glon, glat, s) for s in slices] for p in planes]
+    np.testing.assert_array_equal(exposure.of_slices(glon, glat), np.transpose(each, (2, 0, 1)))
+    whole = [exposure.at(p, glon, glat) for p in planes]
+    np.testing.assert_array_equal(exposure.of_planes(glon, glat), np.transpose(whole))
+
+
 def test_single_maps_for_bands(tmp_path):
     for name, value in (("low", 1e11), ("high", 4e11)):
         hp.write_map(tmp_path / f"{name}.fits", np.full(192, value), coord="G", dtype=np.float64)
