@@ -9,7 +9,9 @@ where it really was (both places being uniform in the pixel): 0.27 deg at order 
 order 9 and 0.034 deg at order 10. For point sources this is a blur of the PSF by 0.42 pixel sides per axis.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
 import healpy as hp
 import numpy as np
@@ -18,6 +20,8 @@ from numpy.typing import NDArray
 from sky.counts import CountsCube, HealpixCounts
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Vectors = tuple[Floats, Floats, Floats]
 PLACE_ORDER = 29
 RANK_BITS = 24  # bits of the hash counter that number the photons of a pixel
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -76,10 +80,69 @@ def place_pixels(
 
 def photon_vectors(
     order: int, ipix: NDArray[np.int64], counts: NDArray[np.int32], key: np.uint64 | NDArray[np.uint64]
-) -> tuple[Floats, Floats, Floats]:
+) -> Vectors:
     """Galactic unit vectors (x, y, z) of all photons of some pixels; parameters as in `place_pixels`."""
     x, y, z = hp.pix2vec(1 << PLACE_ORDER, place_pixels(order, ipix, counts, key), nest=True)
     return x, y, z
+
+
+def photons_within(cube: CountsCube, plane: int, seed: int, ranges: Ints) -> tuple[Vectors, Ints]:
+    """Unit vectors (x, y, z) and slices of a plane's photons in half-open ranges of pixels, shape (m, 2)."""
+    return _placed(cube, plane, seed, *_pixels_within(cube, plane, ranges))
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedPhotons:
+    """Photons of one plane in a part of the sky, ready to be asked for by its pixels.
+
+    Attributes
+    ----------
+    vectors : tuple of ndarray, shape (n,)
+    time_slice : ndarray of int64, shape (n,)
+    ipix : ndarray of int64, shape (m,)
+        Pixels, ascending, one for each slice that has photons there.
+    first : ndarray of int64, shape (m + 1,)
+        Number of the first photon of each.
+    """
+
+    vectors: Vectors
+    time_slice: Ints
+    ipix: Ints
+    first: Ints
+
+    @classmethod
+    def of(cls, cube: CountsCube, plane: int, seed: int, ranges: Ints) -> Self:
+        """Photons of half-open ranges of the plane's pixels, shape (m, 2), ascending and disjoint."""
+        ipix, counts, time_slice = _pixels_within(cube, plane, ranges)
+        order = np.argsort(ipix, kind="stable")
+        ipix, counts, time_slice = ipix[order], counts[order], time_slice[order]
+        first = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        return cls(*_placed(cube, plane, seed, ipix, counts, time_slice), ipix, first)
+
+    def within(self, ranges: Ints) -> tuple[Vectors, Ints]:
+        """As `photons_within`, for ranges that are part of these."""
+        runs = [slice(*run) for run in self.first[np.searchsorted(self.ipix, ranges)].tolist()]
+        x, y, z, time_slice = (
+            np.concatenate([column[run] for run in runs]) for column in (*self.vectors, self.time_slice)
+        )
+        return (x, y, z), time_slice
+
+
+def _pixels_within(cube: CountsCube, plane: int, ranges: Ints) -> tuple[Ints, NDArray[np.int32], Ints]:
+    """Pixels of a plane in ranges, slice after slice, with their counts and slices."""
+    band, event_type = cube.survey.planes[plane]
+    parts = [cube.maps[band, event_type, s].within(ranges) for s in range(cube.n_slices)]
+    ipix, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return ipix, counts, np.repeat(np.arange(len(parts)), [len(values) for _, values in parts])
+
+
+def _placed(
+    cube: CountsCube, plane: int, seed: int, ipix: Ints, counts: NDArray[np.int32], time_slice: Ints
+) -> tuple[Vectors, Ints]:
+    """Unit vectors and slices of the photons of some pixels."""
+    keys = np.array([stream_key(seed, plane, s) for s in range(cube.n_slices)])
+    order = cube.survey.bands[cube.survey.planes[plane][0]].order
+    return photon_vectors(order, ipix, counts, keys[time_slice]), np.repeat(time_slice, counts)
 
 
 def photon_positions(

@@ -12,8 +12,8 @@ Cost in position: a photon is first given a random place in its HEALPix pixel (`
 a tile pixel. See `TileGrid.images` for the measured blur of both together.
 """
 
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 
 import healpy as hp
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sky.counts import CountsCube
 from sky.frames import lon_lat, unit_vectors
-from sky.photons import photon_vectors, stream_key
+from sky.photons import PlacedPhotons, photons_within
 from sky.survey import Survey
 
 Floats = NDArray[np.float64]
@@ -52,10 +52,18 @@ class TileGrid:
 
     Pixel coordinates are (x, y) floats, pixel centres at integers, (0, 0) the centre of the lower left pixel;
     x runs to the right (to smaller longitude), y to galactic north. Images are indexed [y, x].
+
+    Attributes
+    ----------
+    survey : Survey
+    width_deg : float
+    together : tuple of int
+        Tiles whose images are asked for one after the other: the photons that they share are placed once.
     """
 
     survey: Survey
     width_deg: float = 15.0
+    together: tuple[int, ...] = field(default=(), compare=False)
 
     def npix(self, band: int) -> int:
         """Pixels on a side of a band's image."""
@@ -146,18 +154,17 @@ class TileGrid:
 
     def _plane(self, cube: CountsCube, tile: int, plane: int, seed: int) -> NDArray[np.int32]:
         """Counts images of one plane, [n_slices, ny, nx]."""
-        band, event_type = cube.survey.planes[plane]
-        order, slices = cube.survey.bands[band].order, range(cube.n_slices)
-        ranges = self.cover(tile, order)
-        parts = [cube.maps[band, event_type, s].within(ranges) for s in slices]
-        ipix, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
-        keys = np.array([stream_key(seed, plane, s) for s in slices])
-        photons = [values.sum() for _, values in parts]
-        vectors = photon_vectors(order, ipix, counts, np.repeat(keys, [len(values) for _, values in parts]))
+        band, _ = cube.survey.planes[plane]
+        ranges = self.cover(tile, cube.survey.bands[band].order)
+        if tile in self.together:
+            together = _placed_together(cube, plane, seed, self.together, self.width_deg)
+            vectors, time_slice = together.within(ranges)
+        else:
+            vectors, time_slice = photons_within(cube, plane, seed, ranges)
         number, inside = self._pixel_numbers(tile, band, *vectors)
         n = self.npix(band)
-        number += np.repeat(np.arange(len(slices)) * (n * n), photons)
-        images = np.bincount(number[inside], minlength=len(slices) * n * n)
+        number += time_slice * (n * n)
+        images = np.bincount(number[inside], minlength=cube.n_slices * n * n)
         return images.reshape(-1, n, n).astype(np.int32)
 
     def _pixel_numbers(
@@ -174,6 +181,18 @@ class TileGrid:
         return row.astype(np.int64) * n + column.astype(np.int64), inside
 
 
+@lru_cache(maxsize=12)  # the planes of one group of tiles
+def _placed_together(
+    cube: CountsCube, plane: int, seed: int, tiles: tuple[int, ...], width_deg: float
+) -> PlacedPhotons:
+    """Photons of a plane that any of some tiles see."""
+    order = cube.survey.bands[cube.survey.planes[plane][0]].order
+    coarse = min(order, COVER_ORDER)
+    covers = np.concatenate([_cover_ranges(tile, width_deg, coarse) for tile in tiles])
+    cells = np.unique(np.concatenate([np.arange(first, last) for first, last in covers]))
+    return PlacedPhotons.of(cube, plane, seed, _ranges(cells) << np.int64(2 * (order - coarse)))
+
+
 @cache
 def _cover_ranges(tile: int, width_deg: float, order: int) -> NDArray[np.int64]:
     """Cells of an order, as half-open ranges, that touch a tile."""
@@ -182,7 +201,11 @@ def _cover_ranges(tile: int, width_deg: float, order: int) -> NDArray[np.int64]:
         np.array([[half, half, 1], [-half, half, 1], [-half, -half, 1], [half, -half, 1]]) @ tile_axes()[tile]
     )
     cells = hp.query_polygon(1 << order, corners, inclusive=True, fact=8, nest=True)
-    cells = np.sort(cells)
+    return _ranges(np.sort(cells))
+
+
+def _ranges(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Half-open ranges of ascending numbers, shape (m, 2)."""
     breaks = np.flatnonzero(np.diff(cells) != 1)
     first = np.concatenate([cells[:1], cells[breaks + 1]])
     last = np.concatenate([cells[breaks], cells[-1:]]) + 1

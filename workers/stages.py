@@ -63,7 +63,7 @@ def detect(engine: Engine, home: Path, item: LeasedItem) -> Write:
     task = _task(engine, item.run_id)
     sky = stored_sky(cube_folder(home, task.content_sha256))
     detector = make_detector(task.detector, task.settings.get("localiser"))
-    response, grid = load_response(sky.irfs), TileGrid(sky.cube.survey)
+    response, grid = load_response(sky.irfs), TileGrid(sky.cube.survey, together=tuple(item.tiles))
     detections = detector(sky.cube, sky.exposure, response, grid, item.tiles, task.seed)
     return lambda conn: store.write_detections(conn, item.run_id, item.tiles, detections)
 

@@ -152,6 +152,15 @@ def test_neighbours_see_the_same_photons(small_cube):
     assert seen == glon.size
 
 
+def test_tiles_asked_for_together_see_the_same(small_cube):
+    together = TileGrid(SMALL, together=(40, 41, 300))
+    for tile in (300, 41, 5, 40):  # 5 is none of them
+        alone = TileGrid(SMALL).images(small_cube, tile, 3)
+        for image, same in zip(alone, together.images(small_cube, tile, 3), strict=True):
+            assert image.any()
+            np.testing.assert_array_equal(image, same)
+
+
 def test_blur_of_the_docstring():
     """True places of photons against the centres of the tile pixels that count them."""
     rng = np.random.default_rng(4)
