@@ -26,6 +26,7 @@ from models.likelihood.localise import localise
 from models.likelihood.neighbourhood import offsets_deg
 from models.likelihood.optics import (
     PointSpread,
+    TablePlaces,
     disc_spread,
     nearest_index_step,
     plane_exposures,
@@ -147,6 +148,7 @@ def _likelihoods(
     The last, [n, n_planes]: each photon counts by the square of its probability to be the source's.
     """
     near, first = sky.near, sky.profile
+    places = TablePlaces.of(near.plane, near.separation_deg(east, north))
     band_of = np.array([band for band, _ in survey.planes])
     in_band = (band_of[:, None] == np.arange(len(survey.bands))).astype(float)
     inside = near.plane_total(near.counts * (near.separation_deg(east, north) < 0.3))
@@ -155,7 +157,7 @@ def _likelihoods(
     values, amounts, over = [], [], np.zeros_like(exposures)
     for k in range(len(RADII_DEG)):
         disc = replace(sky, profile=first + k)
-        psf = disc.psf(east, north)
+        psf = disc.spread.density_at(places, disc.profile[near.owner])
         flux, level = climb(disc, psf, exposures, in_band, flux, level, STEPS)
         photons = flux[:, band_of] * exposures
         signal = disc.spread_photons(photons, psf)

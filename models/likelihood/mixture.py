@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.likelihood.neighbourhood import Neighbourhoods, SkyPixels
-from models.likelihood.optics import EXTENTS_DEG, PointSpread
+from models.likelihood.optics import EXTENTS_DEG, PointSpread, TablePlaces
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -88,10 +88,10 @@ class Mixture:
         pairs = rows[near.owner]
         own = near.subset(rows, pairs, near.radius_deg)
         null = (self.total(photons, background) - self.contribution(photons))[pairs]
-        sep = own.separation_deg()
+        places = TablePlaces.of(own.plane, own.separation_deg())
         likelihood = []
         for width in range(len(EXTENTS_DEG)):
-            needed = null / self.spread.density(own.plane, sep, width)  # photons, to be as bright as all else
+            needed = null / self.spread.density_at(places, width)  # photons, to be as bright as all else
             reach = self.spread.containment(np.arange(len(near.radius_deg)), near.radius_deg, width)
             amount = photons[rows]
             for _ in range(8):

@@ -6,6 +6,7 @@ Planes are the (band, event type) pairs of `survey.planes`; every array over pla
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import healpy as hp
 import numpy as np
@@ -32,6 +33,21 @@ EXTENTS_DEG = (0.0, 0.12, 0.2, 0.3, 0.45)
 INDEX_STEPS = (-0.8, 0.0, 0.8, 1.6, 2.4)
 
 
+class TablePlaces(NamedTuple):
+    """Where separations lie in the look-up table: the step below, through all planes, and the part of the next."""
+
+    step: NDArray[np.int64]
+    part: Floats
+
+    @classmethod
+    def of(cls, plane: ArrayLike, sep_deg: Floats) -> "TablePlaces":
+        """Places of separations in planes; both broadcast against each other."""
+        part = np.arcsinh(sep_deg * (1 / CORE_DEG)) * (1 / _STEP)
+        step = np.minimum(part.astype(np.int64), STEPS - 2)
+        part = np.minimum(part - step, 1.0)
+        return cls(step + np.asarray(plane) * STEPS, part)
+
+
 @dataclass(frozen=True, eq=False)
 class PointSpread:
     """Blurred PSF of every plane by separation, for several profiles of sources.
@@ -52,11 +68,15 @@ class PointSpread:
 
     def density(self, plane: ArrayLike, sep_deg: Floats, profile: ArrayLike = 0) -> Floats:
         """Photons per sr at separations; planes, separations and profiles broadcast against each other."""
-        return _look_up(self.density_per_sr, profile, plane, sep_deg)
+        return self.density_at(TablePlaces.of(plane, sep_deg), profile)
+
+    def density_at(self, places: TablePlaces, profile: ArrayLike = 0) -> Floats:
+        """The same at places that are asked for with several profiles."""
+        return _look_up(self.density_per_sr, profile, places)
 
     def containment(self, plane: ArrayLike, sep_deg: Floats, profile: ArrayLike = 0) -> Floats:
         """Fraction of the photons within separations."""
-        return _look_up(self.contained, profile, plane, sep_deg)
+        return _look_up(self.contained, profile, TablePlaces.of(plane, sep_deg))
 
     @cached_property
     def solid_angle_sr(self) -> Floats:
@@ -69,14 +89,12 @@ class PointSpread:
         return np.array([np.interp(fraction, row, SEPARATIONS_DEG) for row in self.contained[0]])
 
 
-def _look_up(table: Floats, profile: ArrayLike, plane: ArrayLike, sep_deg: Floats) -> Floats:
-    t = np.arcsinh(sep_deg * (1 / CORE_DEG)) * (1 / _STEP)
-    i = np.minimum(t.astype(np.int64), STEPS - 2)
-    t = np.minimum(t - i, 1.0)
-    i = i + (np.asarray(profile) * table.shape[1] + np.asarray(plane)) * STEPS
-    flat = table.ravel()
-    low = flat[i]
-    return low + t * (flat[i + 1] - low)
+def _look_up(table: Floats, profile: ArrayLike, places: TablePlaces) -> Floats:
+    flat, step, part = table.ravel(), places.step, places.part
+    if np.any(profile):
+        step = step + np.asarray(profile) * (table.shape[1] * STEPS)
+    low = flat[step]
+    return low + part * (flat[step + 1] - low)
 
 
 @dataclass(frozen=True)
