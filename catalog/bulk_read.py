@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Copy, errors
+from psycopg.abc import PQGen
+from psycopg.pq.abc import PGconn
+from psycopg.waiting import Wait
 from sqlalchemy import Connection
 
 from catalog.characters import decode
@@ -83,10 +86,10 @@ def _chunks(
     driver = conn.connection.driver_connection
     assert driver is not None
     with driver.cursor() as cursor, cursor.copy(copy, parameters) as stream:
-        rest = b""
+        rest = bytearray()
         skip = HEADER_BYTES
-        for blocks in _batches(stream):
-            data = rest + b"".join(blocks)
+        for batch in _batches(stream):
+            data = rest + batch if rest else batch
             count = (len(data) - skip) // row.itemsize
             if count:
                 yield np.frombuffer(data, dtype=row, count=count, offset=skip)
@@ -95,26 +98,29 @@ def _chunks(
         raise ReadError("the rows are not as long as their columns say")
 
 
-def _batches(stream: Copy) -> Iterator[list[bytes | bytearray | memoryview]]:
-    """The blocks of a binary COPY, a row each, many at a time; psycopg begins it, waits, and ends it."""
-    server = stream.connection.pgconn
-    batch: list[bytes | bytearray | memoryview] = []
+def _batches(stream: Copy) -> Iterator[bytearray]:
+    """The blocks of a binary COPY, a row each, many at a time; psycopg begins it and ends it."""
     for block in stream:
-        batch.append(block)
-        size = len(block)
-        # What is here already. The end, which comes after the last block, is for psycopg to see.
-        while size not in LAST_BLOCK_BYTES and len(batch) < ROWS_AT_ONCE:
-            size, block = server.get_copy_data(1)
-            if size <= 0:
-                break
-            batch.append(block)
-        if size < 0:  # a fault of the server, in one of these rows
+        yield stream.connection.wait(_batch(block, stream.connection.pgconn))
+
+
+def _batch(first: bytes | bytearray | memoryview, server: PGconn) -> PQGen[bytearray]:
+    """A block and those after it, put together at once: the garbage collector would go through all that are kept."""
+    data, rows, size = bytearray(first), 1, len(first)
+    # The end, which comes after the last block, is for psycopg to see.
+    while size not in LAST_BLOCK_BYTES and rows < ROWS_AT_ONCE:
+        size, block = server.get_copy_data(1)
+        if size > 0:
+            data += block
+            rows += 1
+        elif size == 0:  # not here yet
+            while not (yield Wait.R):
+                pass
+            server.consume_input()
+        else:  # a fault of the server, in one of these rows
             results = list(iter(server.get_result, None))
             raise errors.error_from_result(results[0])
-        if len(batch) >= ROWS_AT_ONCE:
-            yield batch
-            batch = []
-    yield batch
+    return data
 
 
 def _cell(binary: str) -> Iterator[tuple[str, str]]:

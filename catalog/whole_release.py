@@ -43,11 +43,14 @@ LEFT JOIN (
         array_agg(f.flux_cm2_s ORDER BY f.band) AS flux_cm2_s,
         array_agg(ARRAY[f.unc_low_cm2_s, f.unc_high_cm2_s] ORDER BY f.band) AS unc_flux_cm2_s,
         array_agg(f.sqrt_ts ORDER BY f.band) AS sqrt_ts,
-        array_agg(band_nufnu(f.flux_cm2_s, m."index", k.emin_gev, k.emax_gev) ORDER BY f.band) AS nufnu
+        -- The bands' edges are no table here: joined, they would have all rows sorted on disk.
+        array_agg(band_nufnu(
+            f.flux_cm2_s, m."index",
+            (%(emin_gev)s::double precision[])[f.band + 1], (%(emax_gev)s::double precision[])[f.band + 1]
+        ) ORDER BY f.band) AS nufnu
     FROM band_flux f
     JOIN release_source s ON s.detection_id = f.detection_id AND s.version = %(version)s
     JOIN measurement m ON m.detection_id = f.detection_id
-    LEFT JOIN energy_band k ON k.observation_id = %(observation)s AND k.band = f.band
     GROUP BY f.detection_id
 ) b ON b.detection_id = s.detection_id
 LEFT JOIN (
@@ -110,7 +113,15 @@ _LAST = (
     + _COUNTERPARTS.format(alias="fhl", catalog="3FHL")
     + "WHERE s.version = %(version)s"
 )
-_OBSERVATION = "SELECT run.observation_id FROM release r JOIN run ON run.id = r.run_id WHERE r.version = %s"
+_OBSERVATION = """
+SELECT run.observation_id AS observation,
+    array_agg(k.emin_gev ORDER BY k.band) AS emin_gev, array_agg(k.emax_gev ORDER BY k.band) AS emax_gev
+FROM release r
+JOIN run ON run.id = r.run_id
+LEFT JOIN energy_band k ON k.observation_id = run.observation_id
+WHERE r.version = %s
+GROUP BY run.observation_id
+"""
 
 
 def read_release(conn: Connection, version: str, columns: tuple[Column, ...]) -> dict[str, NDArray[Any]]:
@@ -121,12 +132,12 @@ def read_release(conn: Connection, version: str, columns: tuple[Column, ...]) ->
     catalog.bulk_read.ReadError
         If a text is wider than its column.
     """
-    observation = conn.exec_driver_sql(_OBSERVATION, (version,)).scalar_one()
+    observation = conn.exec_driver_sql(_OBSERVATION, (version,)).mappings().one()
     fields = [Field(c.name, c.sql, c.kind, c.width, c.shape) for c in columns]
     curved = _CURVED if any("lp." in c.sql or "cs." in c.sql for c in columns) else ""
     # Before the statistics know of a new release the planner would go through all bands again for each source.
     conn.exec_driver_sql("SET LOCAL enable_nestloop = off")
-    found = read(conn, fields, _FROM + curved + _LAST, {"version": version, "observation": observation})
+    found = read(conn, fields, _FROM + curved + _LAST, {"version": version, **observation})
     conn.exec_driver_sql("SET LOCAL enable_nestloop TO DEFAULT")
     # Sorted here: the server would sort whole rows, on disk.
     order = order_by_place(*(found[name] for name in ("RAJ2000", "DEJ2000", "Source_Name")))
