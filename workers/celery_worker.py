@@ -1,20 +1,21 @@
 """A Celery worker of this program: in the foreground for `asidcat worker`, or as a run's own helper.
 
-``python -m workers.celery_worker`` is the helper, with ``gpu`` the one for its GPU. Its standard input is a
-pipe that its run holds open: when the pipe ends, the run has gone, in whatever way, and every process of the
-worker kills itself. That works on any system, and costs one sleeping thread.
+``python -m workers.celery_worker`` is the helper, with ``--gpu`` the one for its GPU; ``--ahead`` says what it
+will be asked for. Its standard input is a pipe that its run holds open: when the pipe ends, the run has gone, in
+whatever way, and every process of the worker kills itself. That works on any system, and costs one sleeping thread.
 """
 
+import argparse
 import importlib
 import logging
 import os
 import signal
-import sys
 import threading
 
 from celery import Celery
 from celery.signals import worker_process_init
 
+from workers.ahead import Expected, load_networks, make_tables
 from workers.app import make_app
 from workers.memory import keep_freed_memory
 from workers.routing import gpu_queue
@@ -58,8 +59,28 @@ def main() -> None:
     settings = load_settings()
     app = make_app(settings)
     app.conf.worker_enable_remote_control = False
-    gpu = sys.argv[1:] == ["gpu"]
-    run_worker(app, settings, 1 if gpu else settings.workers, gpu=gpu)
+    arguments = _arguments()
+    if arguments.ahead:
+        _get_ready(Expected(*arguments.ahead))
+    run_worker(app, settings, 1 if arguments.gpu else settings.workers, gpu=arguments.gpu)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--ahead", nargs=3, metavar=("SURVEY", "IRFS", "DETECTOR"))
+    return parser.parse_args()
+
+
+def _get_ready(expected: Expected) -> None:
+    """Make here what survives a fork, and let every process load the rest beside whatever it does first."""
+    keep_freed_memory()
+    make_tables(expected)
+
+    def begin(**_: object) -> None:
+        threading.Thread(target=load_networks, args=(expected,), daemon=True, name="load-networks").start()
+
+    worker_process_init.connect(begin, weak=False)
 
 
 if __name__ == "__main__":

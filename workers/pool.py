@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import astuple
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +13,7 @@ import psutil
 
 import workers
 from catalog.engine import database_errors, make_engine
+from workers.ahead import Expected
 from workers.identity import holders, pid_here
 from workers.local.child import last_line
 from workers.settings import Settings
@@ -33,13 +35,17 @@ class WorkerPool:
     ----------
     settings : Settings
         With both URLs filled in.
+    expected : Expected or None
+        What they will be asked for, to be made ready for it.
     gpu : bool
         Instead, one process that listens to the GPU's queue.
     """
 
-    def __init__(self, settings: Settings, *, gpu: bool = False) -> None:
+    def __init__(self, settings: Settings, expected: Expected | None = None, *, gpu: bool = False) -> None:
         self._settings = settings
-        self._arguments = ["gpu"] if gpu else []
+        self._arguments = ["--gpu"] if gpu else []
+        if expected is not None:
+            self._arguments += ["--ahead", *astuple(expected)]
         self._log = settings.home / "workers.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._restarts = 0

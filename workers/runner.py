@@ -25,6 +25,8 @@ from models.likelihood.flags import flag_meanings
 from sky.footprint import covered_cells, exposed_tiles
 from sky.ingest import IngestedSky, ingest
 from sky.observation import load_observation
+from sky.response import load_response
+from workers.ahead import Expected
 from workers.app import make_app, require_broker, send_hints
 from workers.cubes import cube_folder
 from workers.hints import QuietWatch
@@ -129,13 +131,14 @@ def start_run(
     plan(request.tiles, settings.batch_tiles)  # tiles that do not exist are refused before anything is read
     manifest = load_observation(observation)
     detector = request.detector or default_detector(manifest.survey.name)
-    localiser = require_detector(detector, manifest.survey.name, request.localiser)
     networks = network_settings(manifest.survey.name, request.class_network, request.blind)
-    # The workers load their libraries while this process reads the files.
+    expected = Expected(manifest.survey.name, load_response(manifest.irfs).irfs, detector)
+    # The workers load their libraries while this process loads its own and reads the files.
     with (
         open_session(settings, broker=True) as session,
-        _machinery(session, detector, progress) as machinery,
+        _machinery(session, expected, progress) as machinery,
     ):
+        localiser = require_detector(detector, manifest.survey.name, request.localiser)
         others = named_references(session.engine, request.references)
         progress.step(f"reading {manifest.name}")
         sky = ingest(manifest)
@@ -178,25 +181,26 @@ def resume_run(
             for name in dead_holders(conn, run_id):
                 ledger.release_leases_of_dead(conn, name, _UNCOUNTED)
             ledger.reopen(conn, run_id)
-            detector = conn.execute(select(Run.detector).where(Run.id == run_id)).scalar_one()
+            query = select(Observation.survey, Observation.irfs, Run.detector).join(Run)
+            expected = Expected(*conn.execute(query.where(Run.id == run_id)).one())
         announce(run_id)
-        with _machinery(session, detector, progress) as machinery:
+        with _machinery(session, expected, progress) as machinery:
             _watch(machinery, run_id)
     return run_id
 
 
 @contextmanager
 def _machinery(
-    session: Session, detector: str, progress: BarProgress | PlainProgress
+    session: Session, expected: Expected, progress: BarProgress | PlainProgress
 ) -> Iterator[_Machinery]:
     """Broker and this machine's workers, while a run goes on."""
     app = make_app(session.settings)
     require_broker(app)
     with ExitStack() as stack:
-        pools = [stack.enter_context(WorkerPool(session.settings))]
-        if own_gpu_worker(session.settings, detector):
-            pools.append(stack.enter_context(WorkerPool(session.settings, gpu=True)))
-        yield _Machinery(session, app, pools, queues_of(session.settings, detector), progress)
+        pools = [stack.enter_context(WorkerPool(session.settings, expected))]
+        if own_gpu_worker(session.settings, expected.detector):
+            pools.append(stack.enter_context(WorkerPool(session.settings, expected, gpu=True)))
+        yield _Machinery(session, app, pools, queues_of(session.settings, expected.detector), progress)
 
 
 def _require_cube(conn: Connection, run_id: int, home: Path) -> None:

@@ -98,7 +98,7 @@ def extensions(around: Surroundings, measured: Measurements, exposure: ExposureM
     place = unit_vectors(measured.glon_deg[order], measured.glat_deg[order])
     east, north = offsets_deg(start, place)
     first = nearest_index_step(survey, measured.index[order]) * len(RADII_DEG)
-    sky = replace(sky, spread=_discs(survey, around.response), profile=first)
+    sky = replace(sky, spread=disc_table(survey, around.response), profile=first)
     planes, photons, over = _likelihoods(sky, east, north, exposures, survey)
     trust = 1 / (1 + (2 * width_error(sky.spread, survey)) ** 2 * over)
     curves = _weighted(planes, trust)
@@ -136,7 +136,8 @@ def _weighted(planes: Floats, trust: Floats) -> Floats:
 
 
 @lru_cache(maxsize=4)
-def _discs(survey: Survey, response: Response) -> PointSpread:
+def disc_table(survey: Survey, response: Response) -> PointSpread:
+    """Discs of all radii tried, as the planes see them; made once a process."""
     return disc_spread(survey, response, RADII_DEG)
 
 

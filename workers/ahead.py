@@ -1,0 +1,38 @@
+"""What the workers of a run need before their first tile: made ahead, while the run's files are read."""
+
+from dataclasses import dataclass
+
+from models.characterise import has_networks
+from models.detectors import require_detector
+from models.likelihood.extension import disc_table
+from models.likelihood.matched_filter import matched_filter
+from models.likelihood.optics import healpix_point_spread
+from sky.response import load_response
+from sky.survey import get_survey
+from sky.tiles import TileGrid
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a run's workers will be asked for."""
+
+    survey: str
+    irfs: str
+    detector: str
+
+
+def make_tables(expected: Expected) -> None:
+    """Make the tables of the PSF; those made before a fork are the same memory in all processes."""
+    survey, response = get_survey(expected.survey), load_response(expected.irfs)
+    matched_filter(survey, response, TileGrid(survey))
+    healpix_point_spread(survey, response)
+    disc_table(survey, response)
+
+
+def load_networks(expected: Expected) -> None:
+    """Load torch, which does not survive a fork, and the networks."""
+    require_detector(expected.detector, expected.survey)
+    if has_networks(expected.survey):
+        from models.characterise.inference import shipped
+
+        shipped(expected.survey)
