@@ -129,7 +129,7 @@ def release(conn: Connection, sky: Positions) -> None:
     plain = dict.fromkeys((*axes, "signif_avg", "flux_cm2_s", "unc_flux_cm2_s", "index", "npred"), ones)
     measured = {"glon_deg": glon, "glat_deg": glat, **per_band, "band_unc_low": -np.ones((n, 3)), **plain}
     measured |= {"conf_posang_deg": 0 * ones, "unc_index": np.nan * ones, "flags": np.zeros(n, int)}
-    write_measurements(conn, read_detections(conn, run)["id"].to_numpy(), measured)
+    write_measurements(conn, read_detections(conn, run)["id"], measured)
     conn.execute(text("UPDATE run SET status = 'done', finished_at = now()"))
     freeze(conn, "benchmark", run)
     conn.execute(text("ANALYZE"))

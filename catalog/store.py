@@ -243,25 +243,26 @@ def write_associations(
     return copy_rows(conn, Association, {name: array_of(associations, name) for name in names})
 
 
-def read_detections(conn: Connection, run_id: int, tiles: Sequence[int] | None = None) -> pd.DataFrame:
-    """Detections of a run, of all tiles or some, by tile and ordinal; ``background_sr`` holds lists."""
-    query = select(Detection.__table__).where(Detection.run_id == run_id)
-    if tiles is not None:
-        query = query.where(Detection.tile.in_(map(int, tiles)))
-    return _frame(conn, query.order_by(Detection.tile, Detection.ordinal))
+def read_detections(
+    conn: Connection, run_id: int, threshold: float = 0.0, n_planes: int = 0
+) -> dict[str, NDArray[Any]]:
+    """Detections of a run, by tile and ordinal, as arrays: what they are measured by, and their ids.
 
-
-def read_sources(conn: Connection, run_id: int, threshold: float, n_planes: int) -> dict[str, NDArray[Any]]:
-    """Detections from a score on, by tile and ordinal, as arrays: what they are measured by, and their ids.
-
-    The same as `read_detections`, several times as fast: every batch of a run asks for all of them.
+    Parameters
+    ----------
+    threshold : float
+        The detector's score from which on.
+    n_planes : int
+        How many backgrounds each has; none of them is read where not given.
     """
+    numbers = ("glon_deg", "glat_deg", "ts", "det_prob", "flux_cm2_s")
     fields = [
         Field("id", "id", "long"),
         Field("tile", "tile", "long"),
-        *(Field(name, name, "double") for name in ("glon_deg", "glat_deg", "ts", "det_prob", "flux_cm2_s")),
-        Field("background_sr", "background_sr", "double", shape=(n_planes,)),
+        *(Field(name, name, "double") for name in numbers),
     ]
+    if n_planes:
+        fields.append(Field("background_sr", "background_sr", "double", shape=(n_planes,)))
     body = "FROM detection WHERE run_id = %s AND det_prob >= %s ORDER BY tile, ordinal"
     return read(conn, fields, body, (run_id, threshold))
 

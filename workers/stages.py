@@ -77,7 +77,7 @@ def characterise_tiles(engine: Engine, home: Path, item: LeasedItem) -> Write:
     task = _task(engine, item.run_id)
     sky = stored_sky(cube_folder(home, task.content_sha256))
     with engine.connect() as conn:
-        columns = store.read_sources(
+        columns = store.read_detections(
             conn, item.run_id, task.settings["threshold"], len(sky.cube.survey.planes)
         )
     ids = columns.pop("id")

@@ -179,7 +179,7 @@ def characterise_run(
     """Add to a run what networks, extension, light-curve fits and log-parabolas say of its detections."""
     rng = np.random.default_rng(run_id)
     rows = read_detections(conn, run_id)
-    ids = rows["id"].to_numpy()
+    ids = rows["id"]
     write_networks(conn, ids, some_networks(rng, rows["glon_deg"], rows["glat_deg"], n_bands))
     tried = np.arange(len(ids)) % 2 == 0
     extension = {
@@ -217,7 +217,7 @@ def finished_run(
     )
     write_detections(conn, run_id, [0, 1, 2], detections)
     rows = read_detections(conn, run_id)
-    ids = rows["id"].to_numpy()
+    ids = rows["id"]
     measured = some_measurements(rng, rows["glon_deg"], rows["glat_deg"], n_bands)
     for name in ("conf_68_semimajor_deg", "conf_68_semiminor_deg", "conf_95_semimajor_deg"):
         measured[name][3] = np.nan
@@ -236,9 +236,7 @@ def finished_run(
             "flags": np.zeros(n, int),
             "extra": [{}] * n,
         }
-        near = position_columns(
-            rows["glon_deg"].to_numpy(), np.clip(rows["glat_deg"].to_numpy() + 0.05, -90, 90)
-        )
+        near = position_columns(rows["glon_deg"], np.clip(rows["glat_deg"] + 0.05, -90, 90))
         copy_rows(conn, ReferenceSource, plain | near)
         sources = conn.scalars(
             text("SELECT id FROM reference_source WHERE catalog_id = :c AND name = ANY(:n) ORDER BY name"),

@@ -39,7 +39,7 @@ def released(engine: Engine) -> Engine:
             run_id = new_run(conn)
             found = some_detections(rng, [0], n) | {"glon_deg": glon, "glat_deg": glat}
             write_detections(conn, run_id, [0], found)
-            ids = read_detections(conn, run_id)["id"].to_numpy()
+            ids = read_detections(conn, run_id)["id"]
             write_measurements(conn, ids, some_measurements(rng, glon, glat))
             conn.execute(
                 text("UPDATE run SET status = 'done', finished_at = now() WHERE id = :r"), {"r": run_id}

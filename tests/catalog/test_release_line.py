@@ -43,8 +43,8 @@ def run_with(conn: Connection, **changes: Any) -> int:
             measured[name][k] = value
     found["glon_deg"], found["glat_deg"] = measured["glon_deg"], measured["glat_deg"]
     write_detections(conn, run_id, [0], {name: values[keep] for name, values in found.items()})
-    rows = read_detections(conn, run_id)
-    write_measurements(conn, rows["id"].to_numpy(), {name: values[keep] for name, values in measured.items()})
+    ids = read_detections(conn, run_id)["id"]
+    write_measurements(conn, ids, {name: values[keep] for name, values in measured.items()})
     conn.execute(text("UPDATE run SET status = 'done', finished_at = now() WHERE id = :r"), {"r": run_id})
     return run_id
 

@@ -62,7 +62,7 @@ def test_a_second_try_replaces_the_first(engine: Engine) -> None:
     }
     with engine.begin() as conn:
         rows = store.read_detections(conn, run)
-        ids = rows["id"].to_numpy()[:10]
+        ids = rows["id"][:10]
         said = some_networks(rng, rows["glon_deg"][:10], rows["glat_deg"][:10], 6)
         store_characterisation.write_networks(conn, ids, said)
         store_characterisation.write_light_curves(conn, ids, some_light_curves(rng, 10, N_SLICES))

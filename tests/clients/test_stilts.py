@@ -43,9 +43,7 @@ def release_near(conn: Connection, reference: Path, target: Path) -> None:
     found["glat_deg"] = near[:, 1] + rng.uniform(-0.3, 0.3, len(near))
     write_detections(conn, run, [0, 1, 2], found)
     rows = read_detections(conn, run)
-    write_measurements(
-        conn, rows["id"].to_numpy(), some_measurements(rng, rows["glon_deg"], rows["glat_deg"])
-    )
+    write_measurements(conn, rows["id"], some_measurements(rng, rows["glon_deg"], rows["glat_deg"]))
     sha256 = conn.scalars(text("SELECT sha256 FROM reference_catalog")).all()
     write_associations(conn, run, *associate_run(read_measurements(conn, run), read_references(conn, sha256)))
     conn.execute(text("UPDATE run SET status = 'done', finished_at = now()"))

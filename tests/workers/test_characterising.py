@@ -22,6 +22,7 @@ from models.likelihood import Detections, Surroundings, measure
 from sky.ingest import IngestedSky, ingest
 from sky.observation import load_observation
 from sky.response import load_response
+from sky.survey import get_survey
 from sky.tiles import TileGrid
 from tests.workers.synthetic import write_observation
 from workers.cubes import cube_folder
@@ -116,8 +117,8 @@ def finished(
 
 def probable(conn: Connection, run: int) -> pd.DataFrame:
     """The detections that can be released."""
-    rows = store.read_detections(conn, run)
-    return rows[rows["det_prob"] >= 0.5].reset_index(drop=True)
+    rows = store.read_detections(conn, run, 0.5, len(get_survey(SURVEY).planes))
+    return pd.DataFrame(rows | {"background_sr": list(rows["background_sr"])})
 
 
 def test_what_is_too_improbable_is_kept_as_found_and_changes_no_source(
