@@ -5,7 +5,7 @@ behind the last column; so headers are made plain first, and described in a seco
 some at a time: a table is never there twice.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from io import SEEK_END, BytesIO
 from pathlib import Path
@@ -14,15 +14,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
-from numpy.typing import NDArray
 
-from catalog.characters import encode
+from catalog.formats.binary_rows import binary_rows
 from catalog.formats.fits_checksum import checksum_text, ones_complement, words_sum
 
 CARD_WIDTH = 80
 COLUMN_KEYWORDS = ("TTYPE", "TFORM", "TUNIT", "TDISP", "TDIM")
 
-ROWS_AT_ONCE, BLOCK_BYTES = 4096, 2880  # so many rows are whole words, as checksums want them
+BLOCK_BYTES = 2880
 BINARY = {"A": "S", "L": "S1", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 
 Card = tuple[str, Any, str]
@@ -55,10 +54,10 @@ class TableColumn:
     cards: Sequence[Card] = ()
 
     @property
-    def binary(self) -> tuple[str, tuple[int, ...]]:
-        """NumPy's type of a cell as it stands in the file, and its shape."""
-        letter, values = self.form[-1], np.asarray(self.values)
-        return BINARY[letter] + (self.form[:-1] or "1" if letter == "A" else ""), values.shape[1:]
+    def binary(self) -> str:
+        """NumPy's type of an element as it stands in the file."""
+        letter = self.form[-1]
+        return BINARY[letter] + (self.form[:-1] or "1" if letter == "A" else "")
 
     def plain(self) -> fits.Column:
         """The column as astropy knows it, without its rows."""
@@ -86,7 +85,9 @@ def write_tables(path: Path, primary: Sequence[Card], tables: Sequence[TableHDU]
     with path.open("wb") as stream:
         _write_hdu(stream, first, (), date)
         for table in tables:
-            _write_hdu(stream, _header(table, date), _rows(table.columns), date)
+            columns = [np.asarray(column.values) for column in table.columns]
+            rows = binary_rows([column.binary for column in table.columns], columns)
+            _write_hdu(stream, _header(table, date), rows, date)
 
 
 def _write_hdu(stream: BinaryIO, header: fits.Header, parts: Iterable[memoryview], date: str) -> None:
@@ -129,25 +130,6 @@ def _header(table: TableHDU, date: str) -> fits.Header:
         header["HISTORY"] = line
     header["NAXIS2"] = n_rows
     return header
-
-
-def _rows(columns: Sequence[TableColumn]) -> Iterator[memoryview]:
-    """The rows of a table as FITS has them, some at a time."""
-    record = np.dtype([(column.name, *column.binary) for column in columns])
-    arrays = [np.asarray(column.values) for column in columns]
-    for first in range(0, len(arrays[0]), ROWS_AT_ONCE):
-        parts = [array[first : first + ROWS_AT_ONCE] for array in arrays]
-        rows = np.zeros(len(parts[0]), record)
-        for column, part in zip(columns, parts, strict=True):
-            rows[column.name] = _binary_cells(part, record[column.name])
-        yield rows.view(np.uint8).data
-
-
-def _binary_cells(part: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
-    """Cells that NumPy puts into the file's type without more ado: of a logical or a text it would make objects."""
-    if part.dtype.kind == "b":
-        return np.where(part, b"T", b"F")
-    return encode(part, kind.itemsize) if part.dtype.kind == "U" else part
 
 
 def _set(header: fits.Header, cards: Sequence[Card]) -> None:
