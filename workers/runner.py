@@ -41,7 +41,8 @@ from workers.session import Session, open_session
 from workers.settings import Settings
 from workers.software import software_versions
 
-POLL_S = 0.25
+# A look at the ledger costs two hundredths of a second, here and in the database: a long run is looked at less often.
+POLL_S, POLL_SHARE, LONGEST_POLL_S = 0.25, 1 / 30, 1.0
 # A killed program costs its items a try each, which is not their fault: resuming does not count them.
 _UNCOUNTED = 2**15 - 1
 Announce = Callable[[int], None]
@@ -256,7 +257,7 @@ def _watch(machinery: _Machinery, run_id: int) -> None:
     engine = machinery.session.engine
     max_attempts = machinery.session.settings.max_attempts
     before: dict[int, str] | None = None
-    quiet = QuietWatch()
+    quiet, begun = QuietWatch(), time.monotonic()
     while True:
         for pool in machinery.pools:
             pool.keep_running()
@@ -287,7 +288,7 @@ def _watch(machinery: _Machinery, run_id: int) -> None:
             # Given back by a worker that died or failed; the first hint is used up.
             send_hints(machinery.app, [item for item in due if before.get(item) == "leased"])
         before = now
-        time.sleep(POLL_S)
+        time.sleep(min(max(POLL_S, POLL_SHARE * (time.monotonic() - begun)), LONGEST_POLL_S))
 
 
 def _statuses(conn: Connection, run_id: int) -> dict[int, str]:

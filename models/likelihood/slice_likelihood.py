@@ -29,6 +29,7 @@ class SliceLikelihood:
     Attributes
     ----------
     photons : array [n, n_slices, n_steps]
+        Of the steps that have any.
     ratio : array [n, n_slices, n_steps]
         Signal over all else, the photons' geometric mean.
     gain : array [n, n_slices]
@@ -65,6 +66,8 @@ class SliceLikelihood:
         photons = np.stack([sums(t, counts[:, t]) for t in slices], axis=1)
         column = [log_ratio[:, t % key.shape[1]] for t in slices]
         total = np.stack([sums(t, counts[:, t] * column[t]) for t in slices], axis=1)
+        some = photons.any(axis=(0, 1))  # every call goes through all steps that are kept
+        photons, total = photons[..., some], total[..., some]
         return cls(photons, np.exp(total / np.maximum(photons, 1e-300)), gain)
 
     def __call__(self, amplitude: Floats) -> Floats:
