@@ -17,9 +17,10 @@ from sky.tiles import TileGrid
 
 Detector = Callable[[CountsCube, ExposureMaps, Response, TileGrid, Sequence[int], int], Detections]
 
-DETECTORS = ("matched-filter", "unet")
-# Those that run a network: a GPU helps them, and they take a localiser.
-NETWORK_DETECTORS = ("unet",)
+# Those that run a network, and its weights (`models.weights.shipped_weights`): a GPU helps them, and they take a
+# localiser. The first also sees the likelihood filter's map, the other counts alone.
+NETWORK_DETECTORS = {"unet": "localise", "unet-counts": "localise-counts"}
+DETECTORS = ("matched-filter", *NETWORK_DETECTORS)
 # The better one on held-out skies, and on the real one where there is one (docs/localisation.md).
 DEFAULT_DETECTORS = {"lat-6band": "unet", "lat-10gev": "matched-filter"}
 
@@ -60,12 +61,14 @@ def require_detector(name: str, survey: str, localiser: str | None = None) -> st
         raise DetectorError(f"no detector '{name}' for survey '{survey}'")
     if name in NETWORK_DETECTORS:
         from models.network_detect import NetworkDetection, require_network
+        from models.weights import shipped_weights
 
-        config = NetworkDetection().with_localiser(localiser)
+        weights = shipped_weights(survey, NETWORK_DETECTORS[name])
+        config = NetworkDetection(weights).with_localiser(localiser)
         require_network(survey, config)
         return config.localiser
     if localiser is not None:
-        raise DetectorError(f"detector '{name}' takes no localiser; only {', '.join(NETWORK_DETECTORS)} does")
+        raise DetectorError(f"detector '{name}' takes no localiser; only {' and '.join(NETWORK_DETECTORS)} do")
     return None
 
 
@@ -85,7 +88,7 @@ def make_detector(name: str, localiser: str | None = None) -> Detector:
         ``(cube, exposure, response, grid, tiles, seed) -> Detections`` of those tiles, one after the other.
     """
     if name in NETWORK_DETECTORS:
-        return partial(network_tiles, localiser=localiser)
+        return partial(network_tiles, kind=NETWORK_DETECTORS[name], localiser=localiser)
     return matched_filter_tiles
 
 
@@ -110,11 +113,12 @@ def network_tiles(
     grid: TileGrid,
     tiles: Sequence[int],
     seed: int,
+    kind: str = "localise",
     localiser: str | None = None,
 ) -> Detections:
-    """Sources of some tiles by the localisation network that comes with the program; see `network_detect`."""
+    """Sources of some tiles by a localisation network that comes with the program; see `network_detect`."""
     from models.network_detect import NetworkDetection, detect_tiles
+    from models.weights import shipped_weights
 
-    return detect_tiles(
-        cube, exposure, response, grid, tiles, seed, NetworkDetection().with_localiser(localiser)
-    )
+    config = NetworkDetection(shipped_weights(cube.survey.name, kind)).with_localiser(localiser)
+    return detect_tiles(cube, exposure, response, grid, tiles, seed, config)

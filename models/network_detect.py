@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 
+from models.det_prob import of_score, with_likelihood
 from models.likelihood.anchor import anchors
 from models.likelihood.background import BackgroundScales
 from models.likelihood.detect import (
@@ -31,7 +31,7 @@ from models.likelihood.optics import band_fractions, plane_exposures
 from models.likelihood.place import likeliest_places
 from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import TileSky
-from models.localise.by_name import LOCALISERS, find_peaks, score_logit
+from models.localise.by_name import LOCALISERS, find_peaks
 from models.unet import NetworkError, Segmentation, UNet, folded
 from models.weights import load_weights, shipped_weights
 from sky.counts import CountsCube
@@ -65,11 +65,14 @@ class NetworkDetection:
         One of `models.localise.by_name.LOCALISERS`.
     min_det_prob : float
         Detections below are dropped.
+    judged : bool
+        Whether the likelihood's test statistic has its say in `det_prob` (`models.det_prob`).
     """
 
     weights: Path | None = None
     localiser: str = "centre-direction"
     min_det_prob: float = 0.1
+    judged: bool = True
 
     def __post_init__(self) -> None:
         if self.localiser not in LOCALISERS:
@@ -136,7 +139,8 @@ def detect_tiles(
                 background = sky.first_background(BackgroundScales())
             else:
                 background = fine_background(network, out, k, grid.npix(sky.filter.band))
-            found.append(characterised(sky, background, vectors, probability, cube, exposure))
+            own = characterised(sky, background, vectors, probability, cube, exposure)
+            found.append(judged(own, card, config))
     return Detections.concatenate(found)
 
 
@@ -157,25 +161,21 @@ def localised(
 ) -> tuple[Floats, Floats]:
     """Unit vectors [n, 3] and probabilities [n] of what a localiser finds in one tile of a batch."""
     peaks = find_peaks(out, config.localiser, _match_radius_px(grid), which)
-    probability = calibrated(peaks.score, card, config.localiser)
+    probability = of_score(peaks.score, card, config.localiser)
     likely = probability >= config.min_det_prob
     band = int(np.argmax(grid.survey.tile_pixels_per_10deg))
     place = grid.pixel_to_sky(tile, band, peaks.x[likely], peaks.y[likely])
     return unit_vectors(*place), probability[likely]
 
 
-def calibrated(score: Floats, card: dict[str, Any], localiser: str) -> Floats:
-    """Probability that a detection is a source, as the model card says of its score.
-
-    Raises
-    ------
-    NetworkError
-        If the card says nothing of this localiser.
-    """
-    table = card.get("calibration", {}).get(localiser)
-    if table is None:
-        raise NetworkError(f"the model card gives no probabilities for localiser '{localiser}'")
-    return expit(table["intercept"] + table["slope"] * score_logit(score))
+def judged(found: Detections, card: dict[str, Any], config: NetworkDetection) -> Detections:
+    """The same list by falling `det_prob`, in which the likelihood had its say, less what that makes improbable."""
+    probability = found.det_prob
+    if config.judged:
+        probability = with_likelihood(probability, found.ts, card, config.localiser)
+        found = replace(found, det_prob=probability)
+    kept = np.flatnonzero(probability >= config.min_det_prob)
+    return found.select(kept[np.argsort(-probability[kept], kind="stable")])
 
 
 def characterised(
@@ -222,7 +222,7 @@ def characterised(
     rough = photons[own].sum(axis=1) / yields
     test = SourceTest.of(near, points[own], null, sky.spread, exposures, survey)
     flux = test.best_flux_cm2_s(rough)
-    found = Detections(
+    return Detections(
         tile=np.full(len(glon), sky.tile),
         glon_deg=glon,
         glat_deg=glat,
@@ -231,7 +231,6 @@ def characterised(
         flux_cm2_s=flux,
         background_sr=sky.background_at(background, glon, glat),
     )
-    return found.select(np.argsort(-found.det_prob, kind="stable"))
 
 
 def _anchored(

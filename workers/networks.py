@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.characterise import Characterisation, Listed, characterise_networks, has_networks
 from models.characterise.shipped import NEEDED, shipped_path
+from models.detectors import NETWORK_DETECTORS
 from models.likelihood import Detections
 from sky.readers.files import file_sha256
 from sky.storage import StoredSky
@@ -62,10 +63,10 @@ def models_used(
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Checksum, name and model card of all weights that a run uses."""
     paths: list[Path] = []
-    if detector == "unet":
+    if detector in NETWORK_DETECTORS:
         from models.weights import shipped_weights
 
-        paths.append(shipped_weights(survey))
+        paths.append(shipped_weights(survey, NETWORK_DETECTORS[detector]))
     if class_network is not None:
         kinds = {*NEEDED, CLASS_NETWORKS[class_network]}
         paths += [shipped_path(kind, survey) for kind in sorted(kinds)]

@@ -10,18 +10,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit, logsumexp
+from scipy.special import logsumexp
+
+from models import logistic
 
 Floats = NDArray[np.float64]
 
 # What enters, in this order: log odds of the network for real or fake, of the class network (blind, without years:
 # every survey has it), of the detector, and the logarithm of the detector's test statistic.
 JUDGEMENTS = ("real", "class", "detector", "log_ts")
-# A detector's certainty ends here: beyond, its probability is a matter of rounding.
-LARGEST_LOGIT = 12.0
 LEAST_TS = 1.0
-PENALTY = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +52,11 @@ def judgements(real_logit: Floats, class_logits: Floats, listed: Listed) -> Floa
         The last class is the fake.
     listed : Listed
     """
-    p = np.clip(listed.det_prob, expit(-LARGEST_LOGIT), expit(LARGEST_LOGIT))
     return np.stack(
         [
             real_logit,
             logsumexp(class_logits[:, :-1], axis=1) - class_logits[:, -1],
-            np.log(p) - np.log1p(-p),
+            logistic.log_odds(listed.det_prob),
             np.log(np.maximum(listed.ts, LEAST_TS)),
         ],
         axis=1,
@@ -67,33 +64,13 @@ def judgements(real_logit: Floats, class_logits: Floats, listed: Listed) -> Floa
 
 
 def fit_line(said: Floats, real: NDArray[np.bool_]) -> dict[str, float]:
-    """Intercept, and slopes of 0 or more, that make `said` [n, 4] a calibrated logit (as Platt 1999).
-
-    Judgements of the same counts are much alike; a weak penalty on the slopes in units of each judgement's spread
-    keeps their sum where the data are indifferent.
-    """
-    spread = said.std(axis=0) + 1e-9
-    middle = said.mean(axis=0)
-    scaled = (said - middle) / spread
-
-    def loss(p: Floats) -> tuple[float, Floats]:
-        z = p[0] + scaled @ p[1:]
-        gap = expit(z) - real
-        value = np.mean(np.logaddexp(0.0, z) - real * z) + PENALTY * np.sum(p[1:] ** 2)
-        slope = np.concatenate([[gap.mean()], scaled.T @ gap / len(gap) + 2 * PENALTY * p[1:]])
-        return float(value), slope
-
-    start = np.append(0.0, np.full(said.shape[1], 0.5))
-    bounds = [(None, None)] + [(0.0, None)] * said.shape[1]
-    best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
-    slopes = best[1:] / spread
-    line = {name: float(v) for name, v in zip(JUDGEMENTS, slopes, strict=True)}
-    return {"intercept": float(best[0] - slopes @ middle)} | line
+    """Intercept and slopes that make `judgements` a calibrated logit; see `models.logistic`."""
+    return logistic.fit_line(said, real, JUDGEMENTS)
 
 
 def probability(said: Floats, line: dict[str, Any]) -> Floats:
     """Probability of being a source, [n], from `judgements`."""
-    return expit(line["intercept"] + said @ np.array([line[name] for name in JUDGEMENTS]))
+    return logistic.probability(said, line, JUDGEMENTS)
 
 
 def given_real(class_probability: Floats, prob_real: Floats) -> Floats:

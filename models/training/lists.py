@@ -107,7 +107,7 @@ def list_file(folder: Path, survey: Survey, config: ListConfig, number: int) -> 
     """Where the list of one sky lies: its name tells detectors apart, and their weights."""
     name = default_detector(survey.name)
     if name in NETWORK_DETECTORS:
-        name += f"-{file_sha256(shipped_weights(survey.name))[:8]}"
+        name += f"-{file_sha256(shipped_weights(survey.name, NETWORK_DETECTORS[name]))[:8]}"
     return folder / f"{config.split}-{name}-{config.seed}-{config.every}-{number:04d}.npz"
 
 

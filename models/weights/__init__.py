@@ -47,18 +47,23 @@ def save_weights(path: Path, network: Configured, card: dict[str, Any]) -> None:
     path.with_suffix(".json").write_text(json.dumps(full, indent=2) + "\n")
 
 
-def shipped_weights(survey: str) -> Path:
-    """Path of the weights that come with the program for a survey.
+def shipped_weights(survey: str, kind: str = "localise") -> Path:
+    """Path of the localiser's weights that come with the program for a survey.
+
+    Parameters
+    ----------
+    survey : str
+    kind : str
+        ``localise``, or ``localise-counts`` of the network that sees counts alone.
 
     Raises
     ------
     NetworkError
         If there are none.
     """
-    card = {"lat-10gev": "localise-lat-10gev", "lat-6band": "localise-lat-6band"}.get(survey, "")
-    path = Path(str(resources.files("models.weights"))) / f"{card}.safetensors"
-    if not card or not path.exists():
-        raise NetworkError(f"no trained network for survey '{survey}'")
+    path = Path(str(resources.files("models.weights"))) / f"{kind}-{survey}.safetensors"
+    if not path.exists():
+        raise NetworkError(f"no trained network '{kind}' for survey '{survey}'")
     return path
 
 

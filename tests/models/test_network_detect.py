@@ -7,9 +7,10 @@ import healpy as hp
 import numpy as np
 import pytest
 
+from models.det_prob import of_score, with_likelihood
 from models.detectors import DetectorError, default_detector, make_detector, require_detector
 from models.likelihood import Detections
-from models.network_detect import NetworkDetection, calibrated, detect_tiles, require_network
+from models.network_detect import NetworkDetection, detect_tiles, require_network
 from models.stream import render_batch
 from models.training_sky import MEASURED_COUNTS, training_sky
 from models.unet import NetworkConfig, NetworkError, UNet
@@ -162,17 +163,30 @@ def test_sources_at_a_border_are_found_once(
 
 def test_scores_become_probabilities_by_the_card() -> None:
     card = {"calibration": {"log": {"intercept": 0.0, "slope": 2.0}}}
-    assert calibrated(np.array([0.5, 0.8]), card, "log") == pytest.approx([0.5, 16 / 17])
+    assert of_score(np.array([0.5, 0.8]), card, "log") == pytest.approx([0.5, 16 / 17])
     with pytest.raises(NetworkError, match="no probabilities for localiser 'disk'"):
-        calibrated(np.array([0.5]), card, "disk")
+        of_score(np.array([0.5]), card, "disk")
+
+
+def test_the_likelihood_has_its_say_where_the_card_knows_how() -> None:
+    line = {"intercept": -4.0, "score": 1.0, "log_ts": 1.0}
+    card = {"on_lists": {"log": {"line": line}}}
+    p, ts = np.array([0.5, 0.5, 1.0]), np.array([0.0, np.e**4, np.e**4])
+    said = with_likelihood(p, ts, card, "log")
+    assert said[:2] == pytest.approx([1 / (1 + np.e**4), 0.5])
+    assert 0.99 < said[2] < 1
+    assert with_likelihood(p, ts, card, "disk") is p
 
 
 def test_faults_are_named(tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="unknown localiser 'blob'"):
         NetworkDetection(localiser="blob")
-    with pytest.raises(DetectorError, match="'matched-filter' takes no localiser; only unet does"):
+    with pytest.raises(
+        DetectorError, match="'matched-filter' takes no localiser; only unet and unet-counts do"
+    ):
         require_detector("matched-filter", "lat-10gev", "disk")
     assert require_detector("unet", "lat-10gev") == "centre-direction"
+    assert require_detector("unet-counts", "lat-6band", "log") == "log"
     bare = tmp_path / "bare.safetensors"
     save_weights(bare, UNet(NetworkConfig("lat-10gev")), {"network": NetworkConfig("lat-10gev").to_dict()})
     with pytest.raises(NetworkError, match=r"bare\.safetensors: the model card gives no probabilities for"):

@@ -7,13 +7,13 @@ from scipy.special import expit, logit
 from models.characterise.calibration import area_under_roc, expected_calibration_error
 from models.characterise.on_lists import (
     JUDGEMENTS,
-    LARGEST_LOGIT,
     Listed,
     fit_line,
     given_real,
     judgements,
     probability,
 )
+from models.logistic import LARGEST_LOGIT
 
 
 def drawn(seed: int, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:

@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 import torch
 
+from models.det_prob import JUDGEMENTS
 from models.localise.by_name import LOCALISERS, find_peaks
 from models.psf_kernels import counts_share
 from models.stream import render_batch
 from models.training_sky import MEASURED_COUNTS
 from models.weights import load_weights, shipped_weights
+from sky.readers.files import file_sha256
 from sky.response import load_response
 from sky.survey import get_survey
 from tests.models.point_sky import point_sky
 
 SURVEYS = ("lat-10gev", "lat-6band")
+SHIPPED = [*((survey, "localise") for survey in SURVEYS), ("lat-6band", "localise-counts")]
 PHOTONS = {"lat-10gev": 60.0, "lat-6band": 6000.0}
 AXES = np.array([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 # Places in degrees from the tile's centre, 1.5 apart or more.
@@ -23,12 +26,13 @@ X_DEG = np.array([-3.2, -1.1, 0.6, 2.4, 3.4, -2.5, 0.1, 2.2])
 Y_DEG = np.array([-2.7, -3.1, -2.0, -3.0, 0.2, 0.4, 1.4, 2.9])
 
 
-@pytest.mark.parametrize("survey", SURVEYS)
-def test_the_card_says_all_that_is_needed_to_make_it_again(survey: str) -> None:
-    path = shipped_weights(survey)
+@pytest.mark.parametrize(("survey", "kind"), SHIPPED)
+def test_the_card_says_all_that_is_needed_to_make_it_again(survey: str, kind: str) -> None:
+    path = shipped_weights(survey, kind)
     card = json.loads(path.with_suffix(".json").read_text())
     assert path.stat().st_size < 10e6
-    assert card["command"].startswith(f"asidcat train localise --survey {survey} -o DIR ")
+    assert card["command"].startswith(f"asidcat train localise --survey {survey} ")
+    assert (card["network"]["normalisation"] == "likelihood") == (kind == "localise")
     for name in ("data", "commit", "machine", "limits", "written"):
         assert len(card[name]) > 5
     assert card["hours"] > 0
@@ -38,8 +42,22 @@ def test_the_card_says_all_that_is_needed_to_make_it_again(survey: str) -> None:
     assert all(table["slope"] > 0 for table in card["calibration"].values())
 
 
-@pytest.mark.parametrize("survey", SURVEYS)
-def test_clear_sources_are_found_where_they_are(survey: str) -> None:
+@pytest.mark.parametrize(("survey", "kind"), SHIPPED)
+def test_score_and_likelihood_were_weighed_with_these_weights(survey: str, kind: str) -> None:
+    path = shipped_weights(survey, kind)
+    lists = json.loads(path.with_suffix(".json").read_text())["on_lists"]
+    assert set(lists) >= set(LOCALISERS if kind == "localise" else LOCALISERS[:1])
+    for entry in lists.values():
+        assert entry["weights_sha256"] == file_sha256(path)
+        assert min(entry["line"][name] for name in JUDGEMENTS) > 0
+        assert entry["detections"] > 500
+    best, alone = (lists["centre-direction"][name] for name in ("figures", "by_score_alone"))
+    assert best["expected_calibration_error"] < 0.04
+    assert best["completeness_0.90"] > alone["completeness_0.90"] - 0.01
+
+
+@pytest.mark.parametrize(("survey", "kind"), SHIPPED)
+def test_clear_sources_are_found_where_they_are(survey: str, kind: str) -> None:
     definition = get_survey(survey)
     vectors = np.stack([np.tan(np.radians(X_DEG)), np.tan(np.radians(Y_DEG)), np.ones(len(X_DEG))], -1)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -48,7 +66,7 @@ def test_clear_sources_are_found_where_they_are(survey: str) -> None:
     isotropic = np.array(MEASURED_COUNTS[survey])[:, None] / (4 * np.pi) * np.ones(12 * 64)
     sky = point_sky(definition, vectors * [-1, 1, 1], counts, 0.5 * isotropic)
     batch = render_batch(sky, AXES[None], np.random.default_rng(3))
-    network, _ = load_weights(shipped_weights(survey))
+    network, _ = load_weights(shipped_weights(survey, kind))
     with torch.inference_mode():
         out = network(batch.images)
     assert batch.limit_sigma.min() > 8

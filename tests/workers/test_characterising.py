@@ -191,6 +191,8 @@ def test_what_a_run_uses_is_known_by_its_content() -> None:
     ]
     assert len({sha256 for sha256, _, _ in used}) == 5
     assert used[1][2]["network"]["kind"] == "class"
+    counts_alone = [name for _, name, _ in models_used("lat-6band", "unet-counts", None)]
+    assert counts_alone == ["localise-counts-lat-6band"]
 
 
 @pytest.mark.usefixtures("untrained")

@@ -138,9 +138,9 @@ def test_wrong_usage(asidcat: Asidcat) -> None:
 
 def test_unknown_detector_and_tiles(asidcat: Asidcat, observation: Path) -> None:
     line = asidcat("run", observation, "--detector", "eye", status=1)
-    assert line == "asidcat: unknown detector 'eye'; known: matched-filter, unet"
+    assert line == "asidcat: unknown detector 'eye'; known: matched-filter, unet, unet-counts"
     line = asidcat("run", observation, "--localiser", "disk", status=1)
-    assert line == "asidcat: detector 'matched-filter' takes no localiser; only unet does"
+    assert line == "asidcat: detector 'matched-filter' takes no localiser; only unet and unet-counts do"
     line = asidcat("run", observation, "--detector", "unet", "--localiser", "eye", status=1)
     assert line.startswith("asidcat: unknown localiser 'eye'; known: centre-direction, ")
     assert asidcat("run", observation, "--tiles", "760-770", status=1).startswith(

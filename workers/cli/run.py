@@ -15,7 +15,10 @@ Observation = Annotated[
 ]
 Detector = Annotated[
     str | None,
-    typer.Option(help="How sources are found: matched-filter or unet; the survey's better one if not given."),
+    typer.Option(
+        help="How sources are found: matched-filter, unet or unet-counts (which never sees the filter's map); "
+        "the survey's best if not given."
+    ),
 ]
 Localiser = Annotated[
     str | None,

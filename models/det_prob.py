@@ -1,0 +1,50 @@
+"""`Det_Prob` of what a network finds: its score, calibrated, and then the likelihood's word beside it.
+
+A score says how a place looks to a network that was taught with point sources. The likelihood's test statistic, of the
+photons fitted there, knows what the network does not: that nothing but a source makes so many, extended as it may be.
+Both together, as a logistic function fitted to searched validation skies (`scripts.calibrate_det_prob`), know more than
+either alone.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from models import logistic
+from models.localise.by_name import score_logit
+from models.unet import NetworkError
+
+Floats = NDArray[np.float64]
+
+# What enters, in this order: log odds of the calibrated score, and the logarithm of the test statistic.
+JUDGEMENTS = ("score", "log_ts")
+LEAST_TS = 1.0
+
+
+def of_score(score: Floats, card: dict[str, Any], localiser: str) -> Floats:
+    """Probability that a detection is a source, as the model card says of its score.
+
+    Raises
+    ------
+    NetworkError
+        If the card says nothing of this localiser.
+    """
+    table = card.get("calibration", {}).get(localiser)
+    if table is None:
+        raise NetworkError(f"the model card gives no probabilities for localiser '{localiser}'")
+    return expit(table["intercept"] + table["slope"] * score_logit(score))
+
+
+def judgements(probability: Floats, ts: Floats) -> Floats:
+    """The numbers of `JUDGEMENTS`, [n, 2], of probabilities by the score and test statistics [n]."""
+    return np.stack([logistic.log_odds(probability), np.log(np.maximum(ts, LEAST_TS))], axis=1)
+
+
+def with_likelihood(probability: Floats, ts: Floats, card: dict[str, Any], localiser: str) -> Floats:
+    """Probability by score and test statistic, [n]; by the score alone where the card has no such line."""
+    entry = card.get("on_lists", {}).get(localiser)
+    if entry is None:
+        return probability
+    return logistic.probability(judgements(probability, ts), entry["line"], JUDGEMENTS)
