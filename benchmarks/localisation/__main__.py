@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.localisation.finders import (
+    COUNTS_NETWORK,
     NETWORK,
     Answer,
     BenchmarkError,
@@ -31,6 +32,8 @@ from benchmarks.localisation.report import as_markdown
 from benchmarks.localisation.scores import Pooled
 from benchmarks.localisation.skies import TEN_SKIES, TEST_SEED, Case, Truths, make_case, sky_seed
 from benchmarks.machine import RESULTS, describe
+from models.detectors import NETWORK_DETECTORS
+from models.unet import NetworkError
 from models.weights import shipped_weights
 from sky.survey import Survey, get_survey
 from sky.tiles import N_TILES
@@ -55,7 +58,9 @@ class Bench:
         self.weights: Path = arguments.weights or shipped_weights(self.survey.name)
         self.weights_sha256 = hashlib.sha256(self.weights.read_bytes()).hexdigest()[:12]
         self.wanted: list[str] = arguments.finders.split(";") if arguments.finders else []
-        self.ours = self._wanted(our_finders(self.weights))
+        counts_weights = None if arguments.weights else counts_alone(self.survey.name)
+        self.networks = _content([self.weights, *([counts_weights] if counts_weights else [])])
+        self.ours = self._wanted(our_finders(self.weights, counts_weights))
         first = next((name for name in self.skies if name.startswith("B1")), None)
         self.peer_sky = first if len(self.peer_tiles) else None
 
@@ -92,7 +97,7 @@ class Bench:
         return {f: find for f, find in finders.items() if any(f.startswith(w) for w in self.wanted)}
 
     def _answer(self, finder: str, find: Find, case: Case, tiles: Sequence[int]) -> Answer:
-        of = f"-{self.weights_sha256}" if finder.startswith(NETWORK) else ""
+        of = f"-{self.networks}" if finder.startswith(NETWORK) else ""
         answer = self._kept(
             f"answer-{len(tiles)}-{case.name}-{finder}{of}", lambda: measured(find, case, tiles)
         )
@@ -108,6 +113,20 @@ class Bench:
         part.write_bytes(pickle.dumps(made, protocol=5))
         part.replace(path)
         return made
+
+
+def counts_alone(survey: str) -> Path | None:
+    """Weights of the network that sees counts alone, where the program has them."""
+    try:
+        return shipped_weights(survey, NETWORK_DETECTORS[COUNTS_NETWORK])
+    except NetworkError:
+        return None
+
+
+def _content(weights: Sequence[Path]) -> str:
+    """Weights and cards, which say what scores mean, as a short checksum."""
+    parts = [p.read_bytes() for path in weights for p in (path, path.with_suffix(".json"))]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
 
 def rows_of(

@@ -23,7 +23,8 @@ from sky.tiles import TileGrid
 Array = NDArray[np.float64]
 Find = Callable[[Case, Sequence[int]], tuple[ev.Positions, Array]]
 
-NETWORK = "unet"
+NETWORK, COUNTS_NETWORK = "unet", "unet-counts"
+BEST_LOCALISER = "centre-direction"
 SEED = 1
 LEAST_DET_PROB = 0.1
 
@@ -58,10 +59,13 @@ class Answer:
         return ev.Positions(self.glon_deg[mine], self.glat_deg[mine]), self.score[mine]
 
 
-def our_finders(weights: Path | None) -> dict[str, Find]:
-    """The program's own: likelihood filter, and the network with each localiser."""
+def our_finders(weights: Path, counts_weights: Path | None) -> dict[str, Find]:
+    """The program's own: likelihood filter, the network with each localiser, and the one that sees counts alone."""
     out: dict[str, Find] = {"matched-filter": _filter}
-    return out | {f"{NETWORK}, {name}": partial(_network, weights, name) for name in LOCALISERS}
+    out |= {f"{NETWORK}, {name}": partial(_network, weights, name) for name in LOCALISERS}
+    if counts_weights is not None:
+        out[f"{COUNTS_NETWORK}, {BEST_LOCALISER}"] = partial(_network, counts_weights, BEST_LOCALISER)
+    return out
 
 
 def peer_finders() -> dict[str, Find]:
@@ -126,9 +130,7 @@ def _filter(case: Case, tiles: Sequence[int]) -> tuple[ev.Positions, Array]:
     return _columns(Detections.concatenate(found))
 
 
-def _network(
-    weights: Path | None, localiser: str, case: Case, tiles: Sequence[int]
-) -> tuple[ev.Positions, Array]:
+def _network(weights: Path, localiser: str, case: Case, tiles: Sequence[int]) -> tuple[ev.Positions, Array]:
     from models.network_detect import NetworkDetection, detect_tiles
 
     config = NetworkDetection(weights, localiser, LEAST_DET_PROB)
