@@ -24,9 +24,9 @@ on a scale of its own; galactic north up, longitude growing to the left. Ellipse
 sources of the release; crosses: rows of reference catalogues that may be its counterpart.
 """
 SPECTRUM_CAPTION = """
-Energy flux by band, from the photon flux with the photon index {index:.2f}. Dots: likelihood, with 1 sigma errors;
-arrows: 2 sigma upper limits. Squares: the networks, where they say something; shifted a little to be seen. Line: the
-likelihood's {form}.
+Energy flux by band, from the photon flux with the line's photon index in the middle of the band. Dots: likelihood, with
+1 sigma errors; arrows: 2 sigma upper limits. Squares: the networks, where they say something; shifted a little to be
+seen. Line: the likelihood's {form}.
 """
 LIGHT_CAPTION = """
 Photon flux from {low:g} to {high:g} GeV in the time slices of the observation; arrows: 2 sigma upper limits.
@@ -102,25 +102,39 @@ def _marks(axes: Axes, source: Source, half: float) -> None:
 
 
 def band_nufnu(
-    flux_cm2_s: ArrayLike, emin_gev: ArrayLike, emax_gev: ArrayLike, index: float
+    flux_cm2_s: ArrayLike, emin_gev: ArrayLike, emax_gev: ArrayLike, index: ArrayLike
 ) -> NDArray[np.float64]:
     """E^2 dN/dE (GeV cm-2 s-1) at the geometric centre of bands, for a power law of that photon flux and index."""
-    flux, low, high = (np.asarray(v, dtype=float) for v in (flux_cm2_s, emin_gev, emax_gev))
+    flux, low, high, slope = (np.asarray(v, dtype=float) for v in (flux_cm2_s, emin_gev, emax_gev, index))
     log_width = np.log(high / low)
-    x = (1 - index) * log_width / 2
+    x = (1 - slope) * log_width / 2
     steepness = np.divide(x, np.sinh(x), out=np.ones_like(x), where=x != 0)
     return np.asarray(flux * np.sqrt(low * high) / log_width * steepness)
 
 
 def fitted_nufnu(row: Mapping[str, Any], energy_gev: ArrayLike) -> NDArray[np.float64]:
     """E^2 dN/dE (GeV cm-2 s-1) of the spectrum that the catalogue chose: a log-parabola or a power law."""
-    energy = np.asarray(energy_gev, dtype=float)
-    x = np.log(1000 * energy / float(row["pivot_energy"]))
+    density, index, curvature = _chosen(row)
+    energy, x = np.asarray(energy_gev, dtype=float), _above_pivot(row, energy_gev)
+    return np.asarray(energy**2 * 1000 * density * np.exp(-(index + curvature * x) * x))
+
+
+def fitted_index(row: Mapping[str, Any], energy_gev: ArrayLike) -> NDArray[np.float64]:
+    """Photon index of that spectrum at energies; from 0 to 5, as 4FGL has it inside its bands."""
+    _, index, curvature = _chosen(row)
+    return np.asarray(np.clip(index + 2 * curvature * _above_pivot(row, energy_gev), 0, 5))
+
+
+def _chosen(row: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Density (cm-2 s-1 MeV-1) and index at the pivot, and curvature."""
     if _curved(row):
-        density, index = float(row["lp_flux_density"]), row["lp_index"] + row["lp_beta"] * x
-    else:
-        density, index = float(row["pl_flux_density"]), row["pl_index"]
-    return np.asarray(energy**2 * 1000 * density * np.exp(-index * x))
+        return float(row["lp_flux_density"]), float(row["lp_index"]), float(row["lp_beta"])
+    return float(row["pl_flux_density"]), float(row["pl_index"]), 0.0
+
+
+def _above_pivot(row: Mapping[str, Any], energy_gev: ArrayLike) -> NDArray[np.float64]:
+    """Logarithm of energies over the pivot."""
+    return np.asarray(np.log(1000 * np.asarray(energy_gev, dtype=float) / float(row["pivot_energy"])))
 
 
 def _curved(row: Mapping[str, Any]) -> bool:
@@ -133,11 +147,11 @@ def spectrum_figure(source: Source) -> ReportFigure | None:
     bands = source.spectrum
     if bands.empty:
         return None
-    index = float(source.row["pl_index"])
     figure = Figure(figsize=(WIDTH_IN * 0.62, 3.6))
     axes = figure.subplots()
     edges = bands["emin_gev"].to_numpy(), bands["emax_gev"].to_numpy()
     centre = np.sqrt(edges[0] * edges[1])
+    index = fitted_index(source.row, centre)
 
     def nufnu(flux: ArrayLike) -> NDArray[np.float64]:
         return band_nufnu(flux, *edges, index)
@@ -156,9 +170,7 @@ def spectrum_figure(source: Source) -> ReportFigure | None:
         ylim=(positive.min() / 4, positive.max() * 3),
     )  # fmt: skip
     axes.legend(loc="best")
-    caption = SPECTRUM_CAPTION.format(
-        index=index, form="log-parabola" if _curved(source.row) else "power law"
-    )
+    caption = SPECTRUM_CAPTION.format(form="log-parabola" if _curved(source.row) else "power law")
     return ReportFigure("spectrum", "Spectrum", caption, figure, bands)
 
 

@@ -17,7 +17,7 @@ from catalog.release import ReleaseError
 from reports.digits import common_power, limit, power_text, with_error, with_errors
 from reports.naming import SourceNameError, find_source, nearest_names
 from reports.source import Source, load_source
-from reports.source_figures import band_nufnu, fitted_nufnu, light_figure
+from reports.source_figures import band_nufnu, fitted_index, fitted_nufnu, light_figure
 from reports.source_page import write_source_page
 from reports.source_text import facts, shaded, spectrum_table, tables
 from tests.released_sky import VERSION
@@ -174,6 +174,21 @@ def test_the_line_through_a_spectrum_is_the_fit(source):
     assert np.exp(line[1]) == pytest.approx(pivot**2 * 2e-12)
     assert (line[2] - line[0]) / (x[2] - x[0]) == pytest.approx(2 - 2.1, abs=1e-3)
     assert line[3] - line[1] == pytest.approx((2 - 2.1 - 0.3 * np.log(4)) * np.log(4))
+    ends = fitted_index(bent, pivot * np.exp([x[0], x[2], -9, 9]))
+    assert ends == pytest.approx([2.1 + 0.6 * x[0], 2.1 + 0.6 * x[2], 0, 5])
+    for low, high in ((3.0, 10.0), (100.0, 300.0)):  # where the slope is not the pivot's
+        flux = quad(
+            lambda ln_e: float(fitted_nufnu(bent, np.exp(ln_e))) / np.exp(ln_e), *np.log([low, high])
+        )[0]
+        centre = np.sqrt(low * high)
+        point, line_there = (
+            band_nufnu(flux, low, high, fitted_index(bent, centre)),
+            fitted_nufnu(bent, centre),
+        )
+        assert point == pytest.approx(line_there, rel=0.04)
+        assert abs(band_nufnu(flux, low, high, bent["pl_index"]) / line_there - 1) > 2 * abs(
+            point / line_there - 1
+        )
     unchosen = fitted_nufnu({**bent, "spectrumtype": "PowerLaw"}, [3.0, 300.0])
     assert unchosen == pytest.approx(fitted_nufnu(source.row, [3.0, 300.0]))
     assert dict(facts(replace(source, row=bent)))["Curvature"] == "beta 0.30 ± 0.05, 6.0 σ; LogParabola"
