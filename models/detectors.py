@@ -68,7 +68,9 @@ def require_detector(name: str, survey: str, localiser: str | None = None) -> st
         require_network(survey, config)
         return config.localiser
     if localiser is not None:
-        raise DetectorError(f"detector '{name}' takes no localiser; only {' and '.join(NETWORK_DETECTORS)} do")
+        raise DetectorError(
+            f"detector '{name}' takes no localiser; only {' and '.join(NETWORK_DETECTORS)} do"
+        )
     return None
 
 
