@@ -41,7 +41,7 @@ from workers.session import Session, open_session
 from workers.settings import Settings
 from workers.software import software_versions
 
-# A look at the ledger costs two hundredths of a second, here and in the database: a long run is looked at less often.
+# A look at the ledger costs a hundredth of a second here, and the database its share: a long run is looked at less often.
 POLL_S, POLL_SHARE, LONGEST_POLL_S = 0.25, 1 / 30, 1.0
 # A killed program costs its items a try each, which is not their fault: resuming does not count them.
 _UNCOUNTED = 2**15 - 1
