@@ -34,8 +34,25 @@ def default_detector(survey: str) -> str:
     return DEFAULT_DETECTORS.get(survey, "matched-filter")
 
 
+def require_known(name: str, survey: str, localiser: str | None = None) -> None:
+    """Check what needs no network for it: that there is such a detector, for that survey, and a localiser if asked for.
+
+    Raises
+    ------
+    DetectorError
+        If there is none of that name, or none for that survey, or it takes no localiser.
+    """
+    if name not in DETECTORS:
+        raise DetectorError(f"unknown detector '{name}'; known: {', '.join(DETECTORS)}")
+    if survey not in POPULATIONS:
+        raise DetectorError(f"no detector '{name}' for survey '{survey}'")
+    if localiser is not None and name not in NETWORK_DETECTORS:
+        known = " and ".join(NETWORK_DETECTORS)
+        raise DetectorError(f"detector '{name}' takes no localiser; only {known} do")
+
+
 def require_detector(name: str, survey: str, localiser: str | None = None) -> str | None:
-    """Check that a detector can find sources in a survey, before anything is begun.
+    """Check that a detector can find sources in a survey. Loads torch for a network.
 
     Parameters
     ----------
@@ -51,27 +68,19 @@ def require_detector(name: str, survey: str, localiser: str | None = None) -> st
     Raises
     ------
     DetectorError
-        If there is none of that name, or none for that survey, or it takes no localiser.
+        As `require_known`.
     NetworkError
         If it is a network and no trained one comes with the program, or there is no such localiser.
     """
-    if name not in DETECTORS:
-        raise DetectorError(f"unknown detector '{name}'; known: {', '.join(DETECTORS)}")
-    if survey not in POPULATIONS:
-        raise DetectorError(f"no detector '{name}' for survey '{survey}'")
-    if name in NETWORK_DETECTORS:
-        from models.network_detect import NetworkDetection, require_network
-        from models.weights import shipped_weights
+    require_known(name, survey, localiser)
+    if name not in NETWORK_DETECTORS:
+        return None
+    from models.network_detect import NetworkDetection, require_network
+    from models.weights import shipped_weights
 
-        weights = shipped_weights(survey, NETWORK_DETECTORS[name])
-        config = NetworkDetection(weights).with_localiser(localiser)
-        require_network(survey, config)
-        return config.localiser
-    if localiser is not None:
-        raise DetectorError(
-            f"detector '{name}' takes no localiser; only {' and '.join(NETWORK_DETECTORS)} do"
-        )
-    return None
+    config = NetworkDetection(shipped_weights(survey, NETWORK_DETECTORS[name])).with_localiser(localiser)
+    require_network(survey, config)
+    return config.localiser
 
 
 def gpu_here() -> bool:

@@ -20,7 +20,7 @@ from catalog.engine import database_errors
 from catalog.footprint import write_coverage
 from catalog.store_characterisation import register_models
 from catalog.tables import Observation, Run, WorkItem
-from models.detectors import default_detector, require_detector
+from models.detectors import default_detector, require_detector, require_known
 from models.likelihood.flags import flag_meanings
 from sky.footprint import covered_cells, exposed_tiles
 from sky.ingest import IngestedSky, ingest
@@ -132,6 +132,7 @@ def start_run(
     plan(request.tiles, settings.batch_tiles)  # tiles that do not exist are refused before anything is read
     manifest = load_observation(observation)
     detector = request.detector or default_detector(manifest.survey.name)
+    require_known(detector, manifest.survey.name, request.localiser)
     networks = network_settings(manifest.survey.name, request.class_network, request.blind)
     expected = Expected(manifest.survey.name, load_response(manifest.irfs).irfs, detector)
     # The workers load their libraries while this process loads its own and reads the files.
