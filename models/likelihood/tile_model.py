@@ -1,6 +1,7 @@
 """The model of one tile: point sources on a background, both fitted to the tile's counts."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +113,11 @@ class TileSky:
             mean=cube.total() / (4 * np.pi) * np.radians(grid.pixel_deg(fine.band)) ** 2,
         )
 
+    @cached_property
+    def _cell_sr(self) -> Floats:
+        """Solid angle of the fine grid's pixel of every cell, [n_cells]."""
+        return self.solid_angle_sr.ravel()[self.cell % self.solid_angle_sr.size]
+
     @property
     def reach_deg(self) -> Floats:
         """Radius of a source in each plane, [n_planes]."""
@@ -125,7 +131,7 @@ class TileSky:
 
     def per_sr(self, background: Images) -> Floats:
         """Background images, counts a pixel, as counts per sr in every cell."""
-        return (background / self.solid_angle_sr).ravel()[self.cell]
+        return background.ravel()[self.cell] / self._cell_sr
 
     def first_background(self, scales: BackgroundScales) -> Images:
         """Background before any source is known, counts a pixel, [n_planes, ny, nx]."""
@@ -173,4 +179,4 @@ class TileSky:
         last = self.filter.smoother.npix - 1
         column = np.clip(np.rint(x), 0, last).astype(np.int64)
         row = np.clip(np.rint(y), 0, last).astype(np.int64)
-        return (background / self.solid_angle_sr)[:, row, column].T.astype(float)
+        return (background[:, row, column] / self.solid_angle_sr[row, column]).T.astype(float)

@@ -18,7 +18,7 @@ from sky.survey import get_survey
 from tests.models.point_sky import point_sky
 
 SURVEYS = ("lat-10gev", "lat-6band")
-SHIPPED = [*((survey, "localise") for survey in SURVEYS), ("lat-6band", "localise-counts")]
+SHIPPED = [(survey, kind) for survey in SURVEYS for kind in ("localise", "localise-counts")]
 PHOTONS = {"lat-10gev": 60.0, "lat-6band": 6000.0}
 AXES = np.array([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 # Places in degrees from the tile's centre, 1.5 apart or more.
