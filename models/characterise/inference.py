@@ -224,6 +224,7 @@ def _fill(
     real = prob_real(models, inputs, listed)
     told, untold, with_years = class_probabilities(models, inputs, blind)
     out.prob_real[rows] = real
+    flags[rows] |= np.where(real < operating_threshold(models, listed), int(Flags.IMPROBABLE), 0)
     out.class_prob[rows], out.class_prob_blind[rows] = given_real(told, real), given_real(untold, real)
     flags[rows] |= 0 if with_years else int(Flags.NO_YEARS)
     for name, kind in (("sys_flux", "flux"), ("sys_pos_deg", "position"), ("sys_class", "class")):
@@ -259,6 +260,12 @@ def prob_real(models: Characterisers, inputs: Inputs, listed: Listed | None = No
         return probability(judgements(real, classes, listed), fitted["line"])
     line = models.cards["real"]["calibration"]
     return expit(line["intercept"] + line["slope"] * real)
+
+
+def operating_threshold(models: Characterisers, listed: Listed | None = None) -> float:
+    """Least `prob_real` of what passes for a source, from the ROC curve of validation skies."""
+    entry = _on_lists(models.cards["real"], listed) or models.cards["real"]
+    return float(entry["operating_threshold"])
 
 
 def class_probabilities(

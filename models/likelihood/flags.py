@@ -36,6 +36,8 @@ class Flags(IntFlag):
     """No exposure here, or counts that are not numbers: the networks say nothing."""
     NO_YEARS = 67108864
     """Class probabilities come from a network without yearly images."""
+    IMPROBABLE = 134217728
+    """`Prob_Real` is below the operating threshold, which the network's model card has from validation skies."""
 
 
 def flag_meanings() -> dict[int, str]:

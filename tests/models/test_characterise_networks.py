@@ -36,7 +36,7 @@ def untrained(survey=SURVEY, kinds=("flux", "real", "class", "position")) -> Cha
             "calibration": {"move": [flat(0.0)] * columns, "widen": [flat(1.0)] * columns},
             "trained_to": {"log_flux": np.log(1e-8), "sqrt_ts": 200.0},
         },
-        "real": {"calibration": {"intercept": 0.0, "slope": 1.0}},
+        "real": {"calibration": {"intercept": 0.0, "slope": 1.0}, "operating_threshold": 0.5},
         "position": {"calibration": {"radius_68": flat(1.5), "radius_95": flat(2.45)}},
         "class": {"calibration": dict.fromkeys(variants, scaling)},
         "class3d": {"calibration": dict.fromkeys(variants, scaling)},
@@ -67,7 +67,8 @@ def numbers(out: Characterisation, row: int) -> np.ndarray:
 def test_every_good_detection_is_characterised(models: Characterisers, cutouts: Cutouts) -> None:
     out = characterise_with(models, cutouts, SURVEY)
     assert len(out) == 12
-    assert (out.flags == int(Flags.NO_YEARS)).all()
+    improbable = out.prob_real < models.cards["real"]["operating_threshold"]
+    assert np.array_equal(out.flags, int(Flags.NO_YEARS) | np.where(improbable, int(Flags.IMPROBABLE), 0))
     assert np.allclose(out.class_prob.sum(1), 1)
     assert np.allclose(out.class_prob_blind.sum(1), 1)
     assert ((out.prob_real > 0) & (out.prob_real < 1)).all()
@@ -208,7 +209,7 @@ def test_what_cards_say_of_a_detectors_lists_is_used_for_that_detector_alone(
 ) -> None:
     line = {"intercept": -1.0, "real": 0.0, "class": 0.0, "detector": 1.0, "log_ts": 0.5}
     cards = {kind: dict(card) for kind, card in models.cards.items()}
-    cards["real"]["on_lists"] = {"unet": {"line": line}}
+    cards["real"]["on_lists"] = {"unet": {"line": line, "operating_threshold": 0.9}}
     cards["position"]["on_lists"] = {"unet": {"radius_68": flat(3.0), "radius_95": flat(4.9)}}
     known = Characterisers(models.networks, cards)
     det_prob, ts = np.linspace(0.5, 0.99, 12), np.linspace(10.0, 90.0, 12)
@@ -226,6 +227,9 @@ def test_what_cards_say_of_a_detectors_lists_is_used_for_that_detector_alone(
     )
     expected = expit(-1.0 + np.log(det_prob / (1 - det_prob)) + 0.5 * np.log(ts))
     assert out.prob_real[usable] == pytest.approx(expected[usable])
+    flagged = out.flags & Flags.IMPROBABLE > 0
+    assert np.array_equal(flagged[usable], expected[usable] < 0.9)
+    assert 0 < flagged.sum() < usable.sum()
     assert out.conf_95_semimajor_deg[usable] == pytest.approx(
         2 * plain.conf_95_semimajor_deg[usable], rel=1e-4
     )

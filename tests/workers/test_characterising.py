@@ -55,6 +55,7 @@ def untrained_card(kind: str, bands: int) -> dict[str, Any]:
         "calibration": calibrations[kind],
         "systematics": shifts,
         "trained_to": trained_to,
+        "operating_threshold": 0.5,
     }
 
 
