@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from reports.statistics import TRUE_PAIR_DEG, Fraction, displaced_separation
-from reports.style import BLUE, INK, VERMILLION, WIDTH_IN, ReportFigure, panel_note, styled
+from reports.style import BLUE, GREEN, INK, ORANGE, VERMILLION, WIDTH_IN, ReportFigure, panel_note, styled
 
 K95 = float(
     np.log(20)
 )  # -ln 0.05: a 2-D Gaussian holds 95 % within r95, so P(x) = 1 - exp(-K95 x^2), x = r / r95
 SEPARATION_EDGES_DEG = np.linspace(0, 0.5, 51)
 NORMALISED_EDGES = np.linspace(0, 3, 31)
-COLOURS = (BLUE, VERMILLION)
+COLOURS = (BLUE, VERMILLION, GREEN, ORANGE)
 
 
 CAPTION = """
