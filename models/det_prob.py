@@ -20,7 +20,6 @@ Floats = NDArray[np.float64]
 
 # What enters, in this order: log odds of the calibrated score, and the logarithm of the test statistic.
 JUDGEMENTS = ("score", "log_ts")
-LEAST_TS = 1.0
 
 
 def of_score(score: Floats, card: dict[str, Any], localiser: str) -> Floats:
@@ -39,7 +38,7 @@ def of_score(score: Floats, card: dict[str, Any], localiser: str) -> Floats:
 
 def judgements(probability: Floats, ts: Floats) -> Floats:
     """The numbers of `JUDGEMENTS`, [n, 2], of probabilities by the score and test statistics [n]."""
-    return np.stack([logistic.log_odds(probability), np.log(np.maximum(ts, LEAST_TS))], axis=1)
+    return np.stack([logistic.log_odds(probability), logistic.log_ts(ts)], axis=1)
 
 
 def with_likelihood(probability: Floats, ts: Floats, card: dict[str, Any], localiser: str) -> Floats:

@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 
 # A certainty ends here: beyond, a probability is a matter of rounding.
 LARGEST_LOGIT = 12.0
+LEAST_TS = 1.0
 PENALTY = 1e-3
 
 
@@ -19,6 +20,11 @@ def log_odds(probability: Floats) -> Floats:
     """ln(p / (1 - p)), between -`LARGEST_LOGIT` and `LARGEST_LOGIT`."""
     p = np.clip(probability, expit(-LARGEST_LOGIT), expit(LARGEST_LOGIT))
     return np.log(p) - np.log1p(-p)
+
+
+def log_ts(ts: Floats) -> Floats:
+    """Logarithm of test statistics, of `LEAST_TS` for those below."""
+    return np.log(np.maximum(ts, LEAST_TS))
 
 
 def fit_line(said: Floats, real: NDArray[np.bool_], names: Sequence[str]) -> dict[str, float]:

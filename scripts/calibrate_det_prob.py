@@ -23,10 +23,10 @@ from models.detectors import NETWORK_DETECTORS
 from models.localise.by_name import LOCALISERS
 from models.network_detect import NetworkDetection, detect_tiles
 from models.training.drawn_sky import (
-    TILES_A_BLOCK,
     block_tiles,
     drawn_cubes,
     exposure_maps,
+    in_even_block,
     inside_blocks,
     truths_of,
 )
@@ -68,9 +68,10 @@ class Searched(NamedTuple):
         """Whether a detection is a source that can be seen, one to one."""
         return ev.match(self.truths, self.flux_cm2_s, self.places).real
 
-    def half(self, even: bool) -> Self:
-        """What the even blocks hold, or the odd ones."""
-        own, there = self.even == even, self.truth_even == even
+    @property
+    def odd(self) -> Self:
+        """What the odd blocks hold."""
+        own, there = ~self.even, ~self.truth_even
         return type(self)(
             self.places.select(own),
             self.probability[own],
@@ -109,10 +110,10 @@ def searched(survey: Survey, configs: Sequence[NetworkDetection]) -> list[Search
                     _places(found.glon_deg, found.glat_deg, number),
                     found.det_prob,
                     found.ts,
-                    _even(found.tile),
+                    in_even_block(found.tile, EVERY_BLOCK),
                     _places(truths.glon_deg[inside], truths.glat_deg[inside], number),
                     truths.flux_cm2_s[inside],
-                    _even(there),
+                    in_even_block(there, EVERY_BLOCK),
                 )
             )
         print(f"sky {number + 1} of {SKIES}", flush=True)
@@ -122,7 +123,7 @@ def searched(survey: Survey, configs: Sequence[NetworkDetection]) -> list[Search
 def entry_of(lists: Searched) -> dict[str, Any]:
     """What a card says of one localiser."""
     said, real = det_prob.judgements(lists.probability, lists.ts), lists.real
-    held, even = lists.half(even=False), lists.even
+    held, even = lists.odd, lists.even
     line = logistic.fit_line(said[even], real[even], det_prob.JUDGEMENTS)
     both = logistic.probability(said[~even], line, det_prob.JUDGEMENTS)
     whole = logistic.fit_line(said, real, det_prob.JUDGEMENTS)
@@ -137,10 +138,6 @@ def entry_of(lists: Searched) -> dict[str, Any]:
 
 def _places(glon_deg: Floats, glat_deg: Floats, number: int) -> ev.Positions:
     return ev.Positions(glon_deg, glat_deg, np.full(len(glon_deg), number))
-
-
-def _even(tile: NDArray[np.int64]) -> Mask:
-    return np.asarray(tile // TILES_A_BLOCK // EVERY_BLOCK % 2 == 0)
 
 
 def _joined(parts: Sequence[Searched]) -> Searched:

@@ -28,7 +28,7 @@ from models.characterise.inputs import Inputs, make_inputs
 from models.characterise.on_lists import Listed, fit_line, judgements, probability
 from models.characterise.shipped import shipped_path
 from models.detectors import default_detector
-from models.training.drawn_sky import TILES_A_BLOCK
+from models.training.drawn_sky import in_even_block
 from models.training.loop import commit
 from sky.frames import galactic_to_icrs, position_angle_deg, separation_deg
 from sky.readers.files import file_sha256
@@ -164,7 +164,7 @@ def calibrate(survey: Survey, samples: Sequence[Sample]) -> tuple[dict[str, Any]
         said.append(judgements(*reality_logits(models, inputs), Listed(detector, found.det_prob, found.ts)))
         real.append(sample.real[usable])
         sigma.append(np.where(real[-1], sample.truths.limit_sigma[sample.truth[usable]], 0.0))
-        even.append(found.tile // TILES_A_BLOCK // STEPS[survey.name] % 2 == 0)
+        even.append(in_even_block(found.tile, STEPS[survey.name]))
         mine = np.isin(usable, points(sample))
         shift = shifts(models, inputs)
         centre.append(shift.shift_px[mine])

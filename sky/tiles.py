@@ -190,7 +190,7 @@ def _placed_together(
     coarse = min(order, COVER_ORDER)
     covers = np.concatenate([_cover_ranges(tile, width_deg, coarse) for tile in tiles])
     cells = np.unique(np.concatenate([np.arange(first, last) for first, last in covers]))
-    return PlacedPhotons.of(cube, plane, seed, _ranges(cells) << np.int64(2 * (order - coarse)))
+    return PlacedPhotons.of(cube, plane, seed, cell_ranges(cells) << np.int64(2 * (order - coarse)))
 
 
 @cache
@@ -201,10 +201,10 @@ def _cover_ranges(tile: int, width_deg: float, order: int) -> NDArray[np.int64]:
         np.array([[half, half, 1], [-half, half, 1], [-half, -half, 1], [half, -half, 1]]) @ tile_axes()[tile]
     )
     cells = hp.query_polygon(1 << order, corners, inclusive=True, fact=8, nest=True)
-    return _ranges(np.sort(cells))
+    return cell_ranges(np.sort(cells))
 
 
-def _ranges(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+def cell_ranges(cells: NDArray[np.int64]) -> NDArray[np.int64]:
     """Half-open ranges of ascending numbers, shape (m, 2)."""
     breaks = np.flatnonzero(np.diff(cells) != 1)
     first = np.concatenate([cells[:1], cells[breaks + 1]])

@@ -33,7 +33,6 @@ from benchmarks.localisation.scores import Pooled
 from benchmarks.localisation.skies import TEN_SKIES, TEST_SEED, Case, Truths, make_case, sky_seed
 from benchmarks.machine import RESULTS, describe
 from models.detectors import NETWORK_DETECTORS
-from models.unet import NetworkError
 from models.weights import shipped_weights
 from sky.survey import Survey, get_survey
 from sky.tiles import N_TILES
@@ -58,7 +57,8 @@ class Bench:
         self.weights: Path = arguments.weights or shipped_weights(self.survey.name)
         self.weights_sha256 = hashlib.sha256(self.weights.read_bytes()).hexdigest()[:12]
         self.wanted: list[str] = arguments.finders.split(";") if arguments.finders else []
-        counts_weights = None if arguments.weights else counts_alone(self.survey.name)
+        counts_alone = shipped_weights(self.survey.name, NETWORK_DETECTORS[COUNTS_NETWORK])
+        counts_weights = None if arguments.weights else counts_alone
         self.networks = _content([self.weights, *([counts_weights] if counts_weights else [])])
         self.ours = self._wanted(our_finders(self.weights, counts_weights))
         first = next((name for name in self.skies if name.startswith("B1")), None)
@@ -113,14 +113,6 @@ class Bench:
         part.write_bytes(pickle.dumps(made, protocol=5))
         part.replace(path)
         return made
-
-
-def counts_alone(survey: str) -> Path | None:
-    """Weights of the network that sees counts alone, where the program has them."""
-    try:
-        return shipped_weights(survey, NETWORK_DETECTORS[COUNTS_NETWORK])
-    except NetworkError:
-        return None
 
 
 def _content(weights: Sequence[Path]) -> str:

@@ -19,7 +19,6 @@ Floats = NDArray[np.float64]
 # What enters, in this order: log odds of the network for real or fake, of the class network (blind, without years:
 # every survey has it), of the detector, and the logarithm of the detector's test statistic.
 JUDGEMENTS = ("real", "class", "detector", "log_ts")
-LEAST_TS = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +56,7 @@ def judgements(real_logit: Floats, class_logits: Floats, listed: Listed) -> Floa
             real_logit,
             logsumexp(class_logits[:, :-1], axis=1) - class_logits[:, -1],
             logistic.log_odds(listed.det_prob),
-            np.log(np.maximum(listed.ts, LEAST_TS)),
+            logistic.log_ts(listed.ts),
         ],
         axis=1,
     )

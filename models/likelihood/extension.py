@@ -149,10 +149,11 @@ def _likelihoods(
     The last, [n, n_planes]: each photon counts by the square of its probability to be the source's.
     """
     near, first = sky.near, sky.profile
-    places = TablePlaces.of(near.plane, near.separation_deg(east, north))
+    sep_deg = near.separation_deg(east, north)
+    places = TablePlaces.of(near.plane, sep_deg)
     band_of = np.array([band for band, _ in survey.planes])
     in_band = (band_of[:, None] == np.arange(len(survey.bands))).astype(float)
-    inside = near.plane_total(near.counts * (near.separation_deg(east, north) < 0.3))
+    inside = near.plane_total(near.counts * (sep_deg < 0.3))
     flux = (inside @ in_band + 1) / (exposures @ in_band)
     level = np.ones_like(exposures)
     values, amounts, over = [], [], np.zeros_like(exposures)

@@ -14,11 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from sky.counts import CountsCube
+from sky.tiles import COVER_ORDER, cell_ranges
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-COVER_ORDER = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +65,7 @@ def cover(vectors: Floats, radius_deg: float) -> Ints:
         hp.query_disc(1 << COVER_ORDER, v, np.radians(radius_deg), inclusive=True, nest=True) for v in vectors
     ]
     cells = np.unique(np.concatenate([*discs, np.empty(0, np.int64)])).astype(np.int64)
-    breaks = np.flatnonzero(np.diff(cells) != 1)
-    first = np.concatenate([cells[:1], cells[breaks + 1]])
-    last = np.concatenate([cells[breaks], cells[-1:]]) + 1
-    return np.stack([first, last], axis=-1)
+    return cell_ranges(cells)
 
 
 def tangent_axes(vectors: Floats) -> tuple[Floats, Floats]:

@@ -102,6 +102,11 @@ def block_tiles(step: int, first: int = 0) -> list[int]:
     return [b * TILES_A_BLOCK + k for b in blocks for k in range(TILES_A_BLOCK)]
 
 
+def in_even_block(tile: Ints, step: int) -> NDArray[np.bool_]:
+    """Whether tiles lie in every second one of the blocks that `block_tiles` takes."""
+    return np.asarray(tile // TILES_A_BLOCK // step % 2 == 0)
+
+
 def inside_blocks(
     glon_deg: Array, glat_deg: Array, tiles: Sequence[int], border_deg: float
 ) -> NDArray[np.bool_]:
