@@ -27,7 +27,7 @@ from models.likelihood.detect import (
 )
 from models.likelihood.evidence import SourceTest
 from models.likelihood.neighbourhood import moved, offsets_deg
-from models.likelihood.optics import band_fractions, plane_exposures
+from models.likelihood.optics import band_fractions
 from models.likelihood.place import likeliest_places
 from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import TileSky
@@ -217,7 +217,7 @@ def characterised(
     east[left], north[left] = 0, 0  # the anchor says whose a source is, and the place must not contradict it
     near, placed = near.shifted(east, north), moved(vectors[own], east, north)
     glon, glat = lon_lat(placed)
-    exposures = plane_exposures(exposure, glon, glat)
+    exposures = exposure.of_planes(glon, glat)
     yields = (band_fractions(survey, survey.reference_index) * exposures).sum(axis=1)
     rough = photons[own].sum(axis=1) / yields
     test = SourceTest.of(near, points[own], null, sky.spread, exposures, survey)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from photutils.aperture import ApertureStats, CircularAnnulus, CircularAperture
 
-from models.likelihood.optics import band_fractions, plane_exposures
+from models.likelihood.optics import band_fractions
 from models.psf_kernels import plane_psf, shuffle_sigma_deg
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
@@ -37,7 +37,7 @@ def aperture_fluxes(
     """Headline fluxes and their errors at places of a tile, cm-2 s-1, [n] each."""
     survey = cube.survey
     images = grid.images(cube, tile, seed)
-    exposures = plane_exposures(exposure, glon_deg, glat_deg)
+    exposures = exposure.of_planes(glon_deg, glat_deg)
     low, high = survey.flux_range_gev
     photons, variance = np.zeros((2, len(glon_deg)))
     expected = np.zeros(len(glon_deg))

@@ -15,7 +15,7 @@ from benchmarks.localisation.skies import Case
 from models import evaluate as ev
 from models.likelihood.background import BackgroundScales
 from models.likelihood.matched_filter import matched_filter
-from models.likelihood.optics import blurred_point_spread, plane_exposures
+from models.likelihood.optics import blurred_point_spread
 from models.likelihood.tile_model import TileSky
 from sky.response import load_response
 from sky.tiles import TileGrid
@@ -78,7 +78,7 @@ def _datasets(case: Case, which: str, sky: TileSky, images: Array) -> list[Any]:
         axes=[axis],
     )
     diffuse = diffuse_images(grid, sky.tile, sky.filter.band, case.diffuse_sr[which])
-    exposures = plane_exposures(case.exposure, [glon], [glat])[0]
+    exposures = case.exposure.of_planes([glon], [glat])[0]
     out = []
     for event_type in survey.event_types:
         planes = [survey.planes.index((b, event_type)) for b in range(len(survey.bands))]

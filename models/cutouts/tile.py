@@ -9,7 +9,6 @@ from torch import Tensor
 from models.cutouts.counting import window_counts
 from models.cutouts.crop import centre_pixels, cutout_width_deg, fits
 from models.cutouts.cutout import SIZE_PX, YEARLY_SIZE_PX, Cutouts
-from models.likelihood.optics import plane_exposures
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
 from sky.tiles import TileGrid
@@ -61,7 +60,7 @@ def cut_tile(
     if cube.n_slices > 1:
         middle = slice(RIM_PX, RIM_PX + YEARLY_SIZE_PX)
         yearly = torch.from_numpy(np.stack([b[..., middle, middle].sum(1) for b in bands], 1))
-    exposures = plane_exposures(exposure, glon, glat)
+    exposures = exposure.of_planes(glon, glat)
     exposed = _exposed(exposure, grid, tile, pixel) & np.isfinite(exposures).all(1)
     return Cutouts(
         counts=torch.from_numpy(np.concatenate([b.sum(2) for b in bands], 1)),

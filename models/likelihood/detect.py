@@ -18,7 +18,7 @@ from models.likelihood.background import BackgroundScales, Images
 from models.likelihood.evidence import POPULATIONS, Population, SourceTest, weigh
 from models.likelihood.matched_filter import peaks
 from models.likelihood.neighbourhood import moved
-from models.likelihood.optics import band_fractions, plane_exposures
+from models.likelihood.optics import band_fractions
 from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import TileSky
 from sky.counts import CountsCube
@@ -247,7 +247,7 @@ def judge(sky: TileSky, found: Candidates, exposure: ExposureMaps, config: Detec
     near = near.subset(rows, pairs, near.radius_deg)
     glon, glat = lon_lat(found.vectors[rows])
     extent = found.extent[rows]
-    exposures = plane_exposures(exposure, glon, glat)
+    exposures = exposure.of_planes(glon, glat)
     yields = (band_fractions(survey, survey.reference_index) * exposures).sum(axis=1)
     rough = photons[rows].sum(axis=1) / yields
     test = SourceTest.of(near, extent, null, sky.spread, exposures, survey)

@@ -29,7 +29,6 @@ from models.likelihood.optics import (
     TablePlaces,
     disc_spread,
     nearest_index_step,
-    plane_exposures,
 )
 from models.likelihood.surroundings import Surroundings
 from sky.exposure import ExposureMaps
@@ -93,7 +92,7 @@ def extensions(around: Surroundings, measured: Measurements, exposure: ExposureM
         return Extensions(*np.empty((3, 0)))
     survey, order = around.survey, np.argsort(around.back)
     detections, sky = around.measured, around.joined()
-    exposures = plane_exposures(exposure, detections.glon_deg, detections.glat_deg)
+    exposures = exposure.of_planes(detections.glon_deg, detections.glat_deg)
     start = unit_vectors(detections.glon_deg, detections.glat_deg)
     place = unit_vectors(measured.glon_deg[order], measured.glat_deg[order])
     east, north = offsets_deg(start, place)

@@ -13,7 +13,7 @@ from models.likelihood.evidence import POPULATIONS
 from models.likelihood.flags import Flags
 from models.likelihood.localise import equatorial_angle_deg, localise, with_systematics
 from models.likelihood.neighbourhood import moved
-from models.likelihood.optics import plane_exposures, spectral_profile
+from models.likelihood.optics import spectral_profile
 from models.likelihood.spectral_shares import Shares, pivot_gev
 from models.likelihood.spectrum import SpectralFit, fit_spectrum
 from models.likelihood.surroundings import Surroundings
@@ -137,7 +137,7 @@ def measure(around: Surroundings, exposure: ExposureMaps) -> Measurements:
     if not len(around):
         return _empty(len(survey.bands))
     detections, sky = around.measured, around.joined()
-    exposures = plane_exposures(exposure, detections.glon_deg, detections.glat_deg)
+    exposures = exposure.of_planes(detections.glon_deg, detections.glat_deg)
     prior = POPULATIONS[survey.name].spectra
     first = fit_spectrum(sky, sky.psf(), exposures, survey, detections.flux_cm2_s, prior.straight())
     points = spectral_profile(survey, first.index)

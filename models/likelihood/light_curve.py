@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from models.likelihood.band_fit import UPPER_LIMIT_TS, crossing
 from models.likelihood.fit import Measurements
 from models.likelihood.neighbourhood import offsets_deg
-from models.likelihood.optics import plane_exposures
 from models.likelihood.slice_likelihood import SliceLikelihood
 from models.likelihood.surroundings import Surroundings, TileSurroundings
 from sky.counts import CountsCube
@@ -103,7 +102,7 @@ def _tile(
     start = unit_vectors(detected.glon_deg, detected.glat_deg)
     psf = sky.psf(*offsets_deg(start, unit_vectors(glon, glat)))
     photons = measured.flux_cm2_s[:, None] * measured.shares(around.survey)
-    photons = photons * plane_exposures(exposure, glon, glat)
+    photons = photons * exposure.of_planes(glon, glat)
     signal = sky.spread_photons(photons, psf)
     level = np.ones_like(photons)
     for _ in range(3):

@@ -177,18 +177,13 @@ def band_fractions(survey: Survey, index: ArrayLike) -> Floats:
     return (high**power - low**power) / (last**power - first**power)
 
 
-def plane_exposures(exposure: ExposureMaps, glon_deg: ArrayLike, glat_deg: ArrayLike) -> Floats:
-    """Exposure of every plane at positions, cm2 s, [n_positions, n_planes]."""
-    return exposure.of_planes(glon_deg, glat_deg)
-
-
 def tile_exposures(exposure: ExposureMaps, grid: TileGrid, tile: int) -> Floats:
     """Exposure of every plane at a tile's centre, cm2 s, [n_planes]; its mean over the cell if the centre has none."""
     glon, glat = grid.centre(tile)
-    at_centre = plane_exposures(exposure, [glon], [glat])[0]
+    at_centre = exposure.of_planes([glon], [glat])[0]
     if at_centre.any():
         return at_centre
     glon, glat = hp.pix2ang(
         1 << COVER_ORDER, np.arange(tile * PARTS, (tile + 1) * PARTS), nest=True, lonlat=True
     )
-    return plane_exposures(exposure, glon, glat).mean(axis=0)
+    return exposure.of_planes(glon, glat).mean(axis=0)

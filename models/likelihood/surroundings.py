@@ -12,7 +12,7 @@ from models.likelihood.evidence import BACKGROUND_ERROR
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.mixture import Mixture
 from models.likelihood.neighbourhood import Neighbourhoods, SkyPixels, cover, gather, moved, sky_pixels
-from models.likelihood.optics import band_fractions, healpix_point_spread, plane_exposures
+from models.likelihood.optics import band_fractions, healpix_point_spread
 from models.likelihood.tile_model import MEASURING, TileSky
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
@@ -160,7 +160,7 @@ def _of_tile(
     vectors = unit_vectors(detections.glon_deg, detections.glat_deg)
     centre = unit_vectors(*grid.centre(tile))
     seen = np.flatnonzero(vectors @ centre > np.cos(np.radians(grid.width_deg * 0.75)))
-    exposures = plane_exposures(exposure, detections.glon_deg[seen], detections.glat_deg[seen])
+    exposures = exposure.of_planes(detections.glon_deg[seen], detections.glat_deg[seen])
     photons = detections.flux_cm2_s[seen, None] * exposures * band_fractions(survey, survey.reference_index)
     scales = BackgroundScales()
     mixture = sky.mixture(vectors[seen], np.zeros(len(seen), np.int64))
