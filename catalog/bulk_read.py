@@ -44,13 +44,18 @@ class ReadError(ValueError):
 
 @dataclass(frozen=True)
 class Field:
-    """What is read into one array: a name, an expression, and the kind of `catalog.columns.Column` (or ``logical``)."""
+    """What is read into one array: a name, an expression, and the kind of `catalog.columns.Column` (or ``logical``).
+
+    A cell with a shape is an array of the server's, of which each element is taken; or `elements` has an expression
+    for each of them, the last index running fastest.
+    """
 
     name: str
     sql: str
     kind: str
     width: int = 0
     shape: tuple[int, ...] = ()
+    elements: tuple[str, ...] = ()
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -137,9 +142,11 @@ def _cells(field: Field) -> Iterator[tuple[str, str]]:
         yield f"substring(convert_to(coalesce({name}, ''), 'UTF8') || {zeros}, 1, {width})", f"S{width}"
         return
     binary, sql = _BINARY[field.kind]
-    for place in product(*(range(1, n + 1) for n in field.shape)):
-        element = f"({name}){''.join(f'[{k}]' for k in place)}::{sql}"
-        yield (f"coalesce({element}, 'NaN')" if field.kind in _FLOATING else element), binary
+    places = product(*(range(1, n + 1) for n in field.shape))
+    elements = field.elements or [f"({name})" + "".join(f"[{k}]" for k in place) for place in places]
+    for element in elements:
+        value = f"{element}::{sql}"
+        yield (f"coalesce({value}, 'NaN')" if field.kind in _FLOATING else value), binary
 
 
 def _arrays(fields: Sequence[Field], rows: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -40,7 +40,7 @@ def test_it_is_what_the_view_says(engine: Engine, survey: str, bands: int, slice
             assert np.isfinite(plain).any() or name == "Unc_PL_Index", name
 
 
-def test_every_row_is_read_once_even_where_the_server_thinks_there_are_none(engine: Engine) -> None:
+def test_rows_are_read_band_by_band_even_where_the_server_thinks_there_are_none(engine: Engine) -> None:
     """Right after the freezing no statistics tell of the release: a join source by source would be quadratic."""
     with engine.begin() as conn:
         run = finished_run(conn, survey="lat-6band", n_slices=2)
@@ -53,7 +53,8 @@ def test_every_row_is_read_once_even_where_the_server_thinks_there_are_none(engi
         query = (
             "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'band_flux'"
         )
-        assert 60 * 6 <= conn.scalar(text(query)) <= 3 * 60 * 6
+        whole = 60 * 6
+        assert whole <= conn.scalar(text(query)) <= 6 * whole
         assert conn.scalar(text("SHOW enable_nestloop")) == "on"
 
 
