@@ -146,10 +146,10 @@ def detect_tiles(
 
 def segment(network: UNet, cube: CountsCube, grid: TileGrid, tiles: Sequence[int], seed: int) -> Segmentation:
     """What the network says of some tiles, on the CPU."""
-    images = [grid.images(cube, tile, seed) for tile in tiles]
+    images = [grid.images(cube, tile, seed, summed=True) for tile in tiles]
     device = next(network.parameters()).device
     bands = [
-        torch.from_numpy(np.stack([of[b].sum(axis=1, dtype=np.float32) for of in images])).to(device)
+        torch.from_numpy(np.stack([of[b][:, 0].astype(np.float32) for of in images])).to(device)
         for b in range(len(cube.survey.bands))
     ]
     with torch.inference_mode():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.backends.backend_pdf import FigureCanvasPdf, PdfPages
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -31,9 +31,9 @@ def write_pdf(
     """
     undated = {"CreationDate": None, "Creator": None, "Producer": None}
     with PdfPages(path, metadata=undated) as pdf:
-        pdf.savefig(_front(title, facts, headlines))
-        for figure in figures:
-            pdf.savefig(_page(figure))
+        for page in (_front(title, facts, headlines), *map(_page, figures)):
+            # `savefig` would draw it twice, the first time for its layout alone.
+            FigureCanvasPdf(page).print_pdf(pdf)
 
 
 def _front(title: str, facts: Sequence[tuple[str, str]], headlines: Sequence[Headline]) -> Figure:

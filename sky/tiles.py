@@ -125,7 +125,9 @@ class TileGrid:
         coarse = min(order, COVER_ORDER)
         return _cover_ranges(tile, self.width_deg, coarse) << np.int64(2 * (order - coarse))
 
-    def images(self, cube: CountsCube, tile: int, seed: int) -> list[NDArray[np.int32]]:
+    def images(
+        self, cube: CountsCube, tile: int, seed: int, *, summed: bool = False
+    ) -> list[NDArray[np.int32]]:
         """Counts images of a tile.
 
         Where a photon of a band of order 10 is counted differs from where it was by 0.033 deg rms on each
@@ -140,6 +142,8 @@ class TileGrid:
         tile : int
         seed : int
             Seed of the photons' places (`sky.photons`).
+        summed : bool
+            All slices together, as if there were one.
 
         Returns
         -------
@@ -149,10 +153,10 @@ class TileGrid:
         images = []
         for band in range(len(survey.bands)):
             planes = [survey.planes.index((band, event_type)) for event_type in survey.event_types]
-            images.append(np.stack([self._plane(cube, tile, plane, seed) for plane in planes]))
+            images.append(np.stack([self._plane(cube, tile, plane, seed, summed) for plane in planes]))
         return images
 
-    def _plane(self, cube: CountsCube, tile: int, plane: int, seed: int) -> NDArray[np.int32]:
+    def _plane(self, cube: CountsCube, tile: int, plane: int, seed: int, summed: bool) -> NDArray[np.int32]:
         """Counts images of one plane, [n_slices, ny, nx]."""
         band, _ = cube.survey.planes[plane]
         ranges = self.cover(tile, cube.survey.bands[band].order)
@@ -162,9 +166,10 @@ class TileGrid:
         else:
             vectors, time_slice = photons_within(cube, plane, seed, ranges)
         number, inside = self._pixel_numbers(tile, band, *vectors)
-        n = self.npix(band)
-        number += time_slice * (n * n)
-        images = np.bincount(number[inside], minlength=cube.n_slices * n * n)
+        n, slices = self.npix(band), 1 if summed else cube.n_slices
+        if slices > 1:
+            number += time_slice * (n * n)
+        images = np.bincount(number[inside], minlength=slices * n * n)
         return images.reshape(-1, n, n).astype(np.int32)
 
     def _pixel_numbers(

@@ -44,6 +44,11 @@ class SkyPixels:
         """Number of each plane's first pixel where those of all planes are numbered through, [n_planes]."""
         return np.concatenate([[0], np.cumsum([len(c) for c in self.counts])[:-1]])
 
+    @cached_property
+    def columns(self) -> tuple[Floats, Floats]:
+        """Counts [n_cells] and unit vectors [3, n_cells] of all planes' pixels, numbered through."""
+        return np.concatenate(self.counts), np.concatenate(self.vectors).T.copy()
+
 
 def sky_pixels(cube: CountsCube, ranges: Ints) -> SkyPixels:
     """Non-empty pixels within half-open NESTED ranges of `COVER_ORDER`, shape (m, 2); slices summed."""
@@ -138,15 +143,16 @@ class Neighbourhoods:
     def subset(self, rows: NDArray[np.bool_], pairs: NDArray[np.bool_], radius_deg: Floats) -> Self:
         """Some positions, renumbered, with some of their pixels."""
         number = np.cumsum(rows) - 1
+        kept = np.flatnonzero(pairs)  # numbers take from arrays much faster than a mask does
         return type(self)(
             n=int(rows.sum()),
-            owner=number[self.owner[pairs]],
-            plane=self.plane[pairs],
-            counts=self.counts[pairs],
-            east_deg=self.east_deg[pairs],
-            north_deg=self.north_deg[pairs],
+            owner=number.take(self.owner.take(kept)),
+            plane=self.plane.take(kept),
+            counts=self.counts.take(kept),
+            east_deg=self.east_deg.take(kept),
+            north_deg=self.north_deg.take(kept),
             radius_deg=radius_deg,
-            pixel=self.pixel[pairs],
+            pixel=self.pixel.take(kept),
         )
 
     def shifted(self, east_deg: Floats, north_deg: Floats) -> Self:
@@ -207,12 +213,9 @@ def gather(pixels: SkyPixels, vectors: Floats, radius_deg: Floats) -> Neighbourh
     owner, pixel = (np.concatenate(column) for column in zip(*pairs, strict=True))
     # Planes stand in sequence already. Numbers of 16 bits are sorted by their digits, ten times as fast.
     order = np.argsort(owner.astype(np.uint16 if len(vectors) < 1 << 16 else np.int64), kind="stable")
-    owner, plane, pixel = owner[order], plane[order], pixel[order]
-    first = pixels.first[plane]
-    counts, places = (
-        np.concatenate(pixels.counts)[first + pixel],
-        np.concatenate(pixels.vectors)[first + pixel],
-    )
+    owner, plane, pixel = owner.take(order), plane.take(order), pixel.take(order)
+    cell = pixels.first.take(plane) + pixel
+    counts, places = (column.take(cell, axis=-1) for column in pixels.columns)
     east, north = (_along(places, axis, owner) for axis in tangent_axes(vectors))
     return Neighbourhoods(
         len(vectors), owner, plane, counts, east, north, np.asarray(radius_deg, float), pixel
@@ -229,5 +232,6 @@ def _pairs(tree: cKDTree, vectors: Floats, radius_deg: float) -> tuple[Ints, Int
 
 
 def _along(places: Floats, axes: Floats, owner: Ints) -> Floats:
-    """Degrees from positions along one of their axes [n, 3] to places [n_pairs, 3]."""
-    return cast(Floats, np.degrees(np.einsum("ij,ij->i", places, axes[owner])))
+    """Degrees from positions along one of their axes [n, 3] to places [3, n_pairs]."""
+    x, y, z = (place * axis.take(owner) for place, axis in zip(places, axes.T, strict=True))
+    return cast(Floats, np.degrees(x + y + z))

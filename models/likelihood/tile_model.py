@@ -114,6 +114,12 @@ class TileSky:
         )
 
     @cached_property
+    def _inside(self) -> tuple[Ints, Ints]:
+        """Numbers of the cells inside the grid, and their pixels there."""
+        inside = np.flatnonzero(self.inside)
+        return inside, self.cell.take(inside)
+
+    @cached_property
     def _cell_sr(self) -> Floats:
         """Solid angle of the fine grid's pixel of every cell, [n_cells]."""
         return self.solid_angle_sr.ravel()[self.cell % self.solid_angle_sr.size]
@@ -126,12 +132,13 @@ class TileSky:
     def image(self, values: Floats) -> Images:
         """Sum values of cells into images [n_planes, ny, nx]."""
         shape = (len(self.share), *self.solid_angle_sr.shape)
-        flat = np.bincount(self.cell[self.inside], weights=values[self.inside], minlength=int(np.prod(shape)))
+        inside, cell = self._inside
+        flat = np.bincount(cell, weights=values.take(inside), minlength=int(np.prod(shape)))
         return flat.reshape(shape).astype(np.float32)
 
     def per_sr(self, background: Images) -> Floats:
         """Background images, counts a pixel, as counts per sr in every cell."""
-        return background.ravel()[self.cell] / self._cell_sr
+        return background.ravel().take(self.cell) / self._cell_sr
 
     def first_background(self, scales: BackgroundScales) -> Images:
         """Background before any source is known, counts a pixel, [n_planes, ny, nx]."""

@@ -134,6 +134,8 @@ def test_images_hold_exactly_the_photons_inside(small_cube, tile, seed):
             x, y = grid.sky_to_pixel(tile, band, *photon_positions(of, band, seed, time_slice=s))
             expected, _, _ = np.histogram2d(y, x, bins=n, range=[[-0.5, n - 0.5]] * 2)
             np.testing.assert_array_equal(image[0, s], expected)
+    for image, together in zip(images, grid.images(small_cube, tile, seed, summed=True), strict=True):
+        np.testing.assert_array_equal(together, image.sum(axis=1, keepdims=True))
 
 
 def test_neighbours_see_the_same_photons(small_cube):
