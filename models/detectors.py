@@ -24,6 +24,11 @@ DETECTORS = ("matched-filter", *NETWORK_DETECTORS)
 # The better one on held-out skies, and on the real one where there is one (docs/localisation.md).
 DEFAULT_DETECTORS = {"lat-6band": "unet", "lat-10gev": "matched-filter"}
 
+# Least `Det_Prob` of a catalogue's sources: more probably real than not; where `Det_Prob` is right also far below, one
+# in three, as if a source that is missed weighed as much as two rows that are none (docs/localisation.md).
+DEFAULT_THRESHOLD = 0.5
+GENEROUS_THRESHOLDS = {("lat-6band", "unet"): 0.33}
+
 
 class DetectorError(ValueError):
     """A detector that does not exist, or cannot work on a survey."""
@@ -32,6 +37,11 @@ class DetectorError(ValueError):
 def default_detector(survey: str) -> str:
     """The detector of a run that asks for none."""
     return DEFAULT_DETECTORS.get(survey, "matched-filter")
+
+
+def default_threshold(survey: str, detector: str) -> float:
+    """The least `Det_Prob` of the sources of a run that asks for none."""
+    return GENEROUS_THRESHOLDS.get((survey, detector), DEFAULT_THRESHOLD)
 
 
 def require_known(name: str, survey: str, localiser: str | None = None) -> None:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from models.likelihood.flags import Flags
 from reports.counterparts import counterpart_pairs
 from reports.data import ReportData
 from reports.fluxes import flux_pairs
@@ -29,7 +31,10 @@ class Headline:
 def headlines(data: ReportData) -> list[Headline]:
     """Number of sources, counterparts, recovery of each reference catalogue, positions and fluxes."""
     associated = Fraction.of(is_associated(data.sources, data.associations))
-    found = [Headline(f"{associated.n:,}", "sources", f"run {data.run['id']}, {data.run['detector']}")]
+    detail = f"run {data.run['id']}, {data.run['detector']}"
+    if flagged := int(_improbable(data.sources).sum()):
+        detail += f"; {flagged:,} of them have the flag IMPROBABLE"
+    found = [Headline(f"{associated.n:,}", "sources", detail)]
     if associated.n:
         detail = f"{associated.k:,} within 0.3° of a reference source, one to one"
         found.append(Headline(_percent(associated), "have a counterpart", detail))
@@ -39,12 +44,14 @@ def headlines(data: ReportData) -> list[Headline]:
     for truth in data.truths:
         purity = overall(*data.of_catalog(truth), data.sources)
         detail = f"{purity.k:,} of {purity.n:,} within 0.3° of a simulated source, one to one"
+        detail += _of_the_probable(*data.of_catalog(truth), data.sources)
         found.append(Headline(_percent(purity), f"are true ({truth})", detail))
         found += _known_places(truth, *data.of_catalog(truth), data)
     if (simulation := data.simulation) is not None:
         for truth in simulation.truths:
             purity = overall(*simulation.of_catalog(truth), simulation.sources)
             detail = f"{purity.k:,} of {purity.n:,} sources of release {simulation.release.version}"
+            detail += _of_the_probable(*simulation.of_catalog(truth), simulation.sources)
             found.append(Headline(_percent(purity), "are true on a simulated sky", detail))
     for catalog in data.published:
         references, associations = data.of_catalog(catalog)
@@ -84,6 +91,19 @@ def _known_places(
     inside = Fraction.of(pairs["over_r95"] <= 1)
     detail = f"of {inside.n:,} galaxies and pulsars with places in {catalog}; 95 % expected"
     return [Headline(_percent(inside), "of known places within r95", detail)]
+
+
+def _improbable(sources: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which sources the networks hold for unlikely."""
+    return (sources["flags"].to_numpy(np.int64) & Flags.IMPROBABLE) > 0
+
+
+def _of_the_probable(truth: pd.DataFrame, associations: pd.DataFrame, sources: pd.DataFrame) -> str:
+    """The same of the sources without the flag, where others have it."""
+    improbable = _improbable(sources)
+    if not improbable.any():
+        return ""
+    return f"; {_percent(overall(truth, associations, sources[~improbable]))} of those not flagged IMPROBABLE"
 
 
 def _percent(fraction: Fraction) -> str:

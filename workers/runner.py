@@ -20,7 +20,7 @@ from catalog.engine import database_errors
 from catalog.footprint import write_coverage
 from catalog.store_characterisation import register_models
 from catalog.tables import Observation, Run, WorkItem
-from models.detectors import default_detector, require_detector, require_known
+from models.detectors import default_detector, default_threshold, require_detector, require_known
 from models.likelihood.flags import flag_meanings
 from sky.footprint import covered_cells, exposed_tiles
 from sky.ingest import IngestedSky, ingest
@@ -65,9 +65,9 @@ class RunRequest:
         Of every random draw of the run.
     tiles : sequence of int or None
         Only these tiles; None for the whole sky.
-    threshold : float
+    threshold : float or None
         Detections of at least this `Det_Prob` make the catalogue: they are associated and can be released.
-        All others stay in the database.
+        All others stay in the database. None for the survey's (`models.detectors.default_threshold`).
     localiser : str or None
         How a network's output becomes positions; None for the network's own, or for the likelihood filter.
     class_network : str
@@ -81,7 +81,7 @@ class RunRequest:
     detector: str | None = None
     seed: int = 1
     tiles: Sequence[int] | None = None
-    threshold: float = 0.5
+    threshold: float | None = None
     localiser: str | None = None
     class_network: str = "cutouts"
     blind: bool = False
@@ -133,6 +133,9 @@ def start_run(
     manifest = load_observation(observation)
     detector = request.detector or default_detector(manifest.survey.name)
     require_known(detector, manifest.survey.name, request.localiser)
+    threshold = request.threshold
+    if threshold is None:
+        threshold = default_threshold(manifest.survey.name, detector)
     networks = network_settings(manifest.survey.name, request.class_network, request.blind)
     expected = Expected(manifest.survey.name, load_response(manifest.irfs).irfs, detector)
     # The workers load their libraries while this process loads its own and reads the files.
@@ -148,7 +151,7 @@ def start_run(
         sky.save(cube_folder(session.settings.home, sky.content_sha256))
         shaping = {
             "tiles": None if request.tiles is None else sorted(set(request.tiles)),
-            "threshold": request.threshold,
+            "threshold": threshold,
             "localiser": localiser,
             "flags": flag_meanings(),
             "references": [*require_references(session.engine, progress.step), *others],

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.characterisation.skies import BORDER_DEG, CALIBRATING, Case, make_case
 from models.cutouts import Cutouts, cut_tile
-from models.detectors import default_detector, make_detector
+from models.detectors import default_detector, default_threshold, make_detector
 from models.evaluate import Positions, match
 from models.likelihood import Detections, Extensions, Measurements, Surroundings, extensions, measure
 from models.training.drawn_sky import Truths, block_tiles, inside_blocks
@@ -22,8 +22,6 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SEED = 1
-# `Det_Prob` from which a run measures a detection, unless told otherwise.
-THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +82,9 @@ def make_sample(survey: Survey, name: str, step: int) -> Sample:
     case = make_case(survey, name, tiles)
     response, grid = load_response(case.irfs), TileGrid(survey)
     started = time.process_time()
-    detect = make_detector(default_detector(survey.name))
-    found = detect(case.cube, case.exposure, response, grid, tiles, SEED)
-    found = found.select(found.det_prob >= THRESHOLD)
+    detector = default_detector(survey.name)
+    found = make_detector(detector)(case.cube, case.exposure, response, grid, tiles, SEED)
+    found = found.select(found.det_prob >= default_threshold(survey.name, detector))
     seconds["detect"] = time.process_time() - started
     rows = np.flatnonzero(inside_blocks(found.glon_deg, found.glat_deg, tiles, BORDER_DEG))
     rows = rows[np.argsort(found.tile[rows], kind="stable")]

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from models.det_prob import of_score, with_likelihood
-from models.detectors import DetectorError, default_detector, make_detector, require_detector
+from models.detectors import (
+    DetectorError,
+    default_detector,
+    default_threshold,
+    make_detector,
+    require_detector,
+)
 from models.likelihood import Detections
 from models.network_detect import NetworkDetection, detect_tiles, require_network
 from models.stream import render_batch
@@ -206,6 +212,16 @@ def test_a_network_refuses_a_cube_of_another_survey() -> None:
 def test_every_survey_has_a_detector_that_can_search_it(survey: str, localiser: str | None) -> None:
     """The network where it was found better, the likelihood filter where not (docs/localisation.md)."""
     assert require_detector(default_detector(survey), survey) == localiser
+
+
+def test_a_list_goes_below_one_half_only_where_that_was_judged() -> None:
+    assert default_threshold("lat-6band", "unet") == 0.33
+    for survey, detector in (
+        ("lat-6band", "matched-filter"),
+        ("lat-10gev", "matched-filter"),
+        ("any", "other"),
+    ):
+        assert default_threshold(survey, detector) == 0.5
 
 
 @pytest.mark.parametrize("detector", ["matched-filter", "unet"])

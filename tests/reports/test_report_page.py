@@ -18,9 +18,11 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.release import ReleaseError, ReleaseRecord
+from models.likelihood.flags import Flags
 from reports.against import ReportError
 from reports.data import ReportData, load
 from reports.files import write_report
+from reports.headline import headlines
 from reports.page import flatten, render, unlisted
 from reports.report import Report
 from tests.released_sky import N_FGL, N_FHL, N_SOURCES, VERSION
@@ -172,6 +174,19 @@ def test_completeness_and_purity_come_from_a_simulated_skys_release(by_hand):
     assert report.numbers()["simulated-sim-1"]["quantity"].nunique() == 3
     told = {h.label: (h.value, h.detail) for h in report.headlines}
     assert told["are true on a simulated sky"] == ("66.7 %", "2 of 3 sources of release sim-1")
+
+
+def test_headlines_say_what_is_left_without_the_improbable(by_hand):
+    """Of three sources the last one is no true one, and is flagged."""
+    flagged = by_hand.sources.assign(flags=[0, 8, 8 | int(Flags.IMPROBABLE)])
+    true = by_hand.references.assign(true_npred=10.0, true_flux_cm2_s=1e-10)
+    data = replace(by_hand, sources=flagged, references=true, catalogs=by_hand.catalogs.assign(truth=True))
+    told = {
+        h.label: (h.value, h.detail) for h in headlines(replace(by_hand, simulation=data, sources=flagged))
+    }
+    assert told["sources"] == ("3", "run 1, matched-filter; 1 of them have the flag IMPROBABLE")
+    detail = "2 of 3 sources of release v1; 100.0 % of those not flagged IMPROBABLE"
+    assert told["are true on a simulated sky"] == ("66.7 %", detail)
 
 
 def test_a_release_without_a_truth_says_nothing_of_completeness(released, tmp_path):

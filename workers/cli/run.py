@@ -37,9 +37,11 @@ Blind = Annotated[bool, typer.Option("--blind", help="No class may rest on the p
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
 Tiles = Annotated[str | None, typer.Option(help="Only these tiles of the sky, such as 0-15,40.")]
 Threshold = Annotated[
-    float,
+    float | None,
     typer.Option(
-        min=0, max=1, help="Least Det_Prob of the catalogue's sources; others stay in the database."
+        min=0,
+        max=1,
+        help="Least Det_Prob of the catalogue's sources; others stay in the database. By default the survey's.",
     ),
 ]
 Reference = Annotated[
@@ -58,7 +60,7 @@ def run(
     blind: Blind = False,
     seed: Seed = 1,
     tiles: Tiles = None,
-    threshold: Threshold = 0.5,
+    threshold: Threshold = None,
     reference: Reference = None,
     resume: Resume = None,
 ) -> None:
