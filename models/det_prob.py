@@ -2,8 +2,9 @@
 
 A score says how a place looks to a network that was taught with point sources. The likelihood's test statistic, of the
 photons fitted there, knows what the network does not: that nothing but a source makes so many, extended as it may be.
-Both together, as a logistic function fitted to searched validation skies (`scripts.calibrate_det_prob`), know more than
-either alone.
+What neither knows well is how much a bright place deceives both: clouds of gas make peaks that are no sources, and dark
+skies have none. All three together, as a logistic function fitted to searched validation skies
+(`scripts.calibrate_det_prob`), know more than each alone.
 """
 
 from typing import Any
@@ -18,8 +19,8 @@ from models.unet import NetworkError
 
 Floats = NDArray[np.float64]
 
-# What enters, in this order: log odds of the calibrated score, and the logarithm of the test statistic.
-JUDGEMENTS = ("score", "log_ts")
+# What enters, in this order: log odds of the calibrated score, the logarithm of the test statistic, and `darkness`.
+JUDGEMENTS = ("score", "log_ts", "darkness")
 
 
 def of_score(score: Floats, card: dict[str, Any], localiser: str) -> Floats:
@@ -36,14 +37,29 @@ def of_score(score: Floats, card: dict[str, Any], localiser: str) -> Floats:
     return expit(table["intercept"] + table["slope"] * score_logit(score))
 
 
-def judgements(probability: Floats, ts: Floats) -> Floats:
-    """The numbers of `JUDGEMENTS`, [n, 2], of probabilities by the score and test statistics [n]."""
-    return np.stack([logistic.log_odds(probability), logistic.log_ts(ts)], axis=1)
+def judgements(probability: Floats, ts: Floats, darkness: Floats) -> Floats:
+    """The numbers of `JUDGEMENTS`, [n, 3], of probabilities by the score, test statistics and `darkness` [n]."""
+    return np.stack([logistic.log_odds(probability), logistic.log_ts(ts), darkness], axis=1)
 
 
-def with_likelihood(probability: Floats, ts: Floats, card: dict[str, Any], localiser: str) -> Floats:
-    """Probability by score and test statistic, [n]; by the score alone where the card has no such line."""
+def darkness(background_sr: Floats, mean_sr: float) -> Floats:
+    """How dark places are: ln of the whole sky's mean over the background there, all planes together, [n].
+
+    Parameters
+    ----------
+    background_sr : array [n, n_planes]
+        Counts per sr.
+    mean_sr : float
+        Of the whole sky.
+    """
+    return np.log(mean_sr) - np.log(background_sr.sum(axis=1))
+
+
+def with_likelihood(
+    probability: Floats, ts: Floats, dark: Floats, card: dict[str, Any], localiser: str
+) -> Floats:
+    """Probability by all judgements, [n]; by the score alone where the card has no such line."""
     entry = card.get("on_lists", {}).get(localiser)
     if entry is None:
         return probability
-    return logistic.probability(judgements(probability, ts), entry["line"], JUDGEMENTS)
+    return logistic.probability(judgements(probability, ts, dark), entry["line"], JUDGEMENTS)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.det_prob import of_score, with_likelihood
+from models.det_prob import darkness, of_score, with_likelihood
 from models.likelihood.anchor import anchors
 from models.likelihood.background import BackgroundScales
 from models.likelihood.detect import (
@@ -66,7 +66,7 @@ class NetworkDetection:
     min_det_prob : float
         Detections below are dropped.
     judged : bool
-        Whether the likelihood's test statistic has its say in `det_prob` (`models.det_prob`).
+        Whether the likelihood's test statistic and the background have their say in `det_prob` (`models.det_prob`).
     """
 
     weights: Path | None = None
@@ -140,7 +140,7 @@ def detect_tiles(
             else:
                 background = fine_background(network, out, k, grid.npix(sky.filter.band))
             own = characterised(sky, background, vectors, probability, cube, exposure)
-            found.append(judged(own, card, config))
+            found.append(judged(own, cube.total() / (4 * np.pi), card, config))
     return Detections.concatenate(found)
 
 
@@ -168,11 +168,18 @@ def localised(
     return unit_vectors(*place), probability[likely]
 
 
-def judged(found: Detections, card: dict[str, Any], config: NetworkDetection) -> Detections:
-    """The same list by falling `det_prob`, in which the likelihood had its say, less what that makes improbable."""
+def judged(found: Detections, mean_sr: float, card: dict[str, Any], config: NetworkDetection) -> Detections:
+    """The same list by falling `det_prob`, in which the likelihood had its say, less what that makes improbable.
+
+    Parameters
+    ----------
+    mean_sr : float
+        Counts per sr of the whole sky.
+    """
     probability = found.det_prob
     if config.judged:
-        probability = with_likelihood(probability, found.ts, card, config.localiser)
+        dark = darkness(found.background_sr, mean_sr)
+        probability = with_likelihood(probability, found.ts, dark, card, config.localiser)
         found = replace(found, det_prob=probability)
     kept = np.flatnonzero(probability >= config.min_det_prob)
     return found.select(kept[np.argsort(-probability[kept], kind="stable")])

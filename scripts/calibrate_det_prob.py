@@ -1,8 +1,8 @@
-"""Fit what the localisers' cards say of `Det_Prob` on searched skies, score and likelihood together.
+"""Fit what the localisers' cards say of `Det_Prob` on searched skies: score, likelihood and background together.
 
 Run ``python -m scripts.calibrate_det_prob --survey lat-6band``. Validation skies (seeds that no test and no training
 has; B1 and the random family, half of them with extended sources) are searched with every localiser in an eighth of
-the tiles, and a logistic function of the score and the test statistic is fitted to what is there
+the tiles, and a logistic function of the score, the test statistic and the background is fitted to what is there
 (`models.det_prob`). Figures in the cards, those of the score alone beside them, are of every second block of those
 searched, after a fit to the others; what is stored is the fit to all.
 """
@@ -52,12 +52,13 @@ PURITY = 0.90
 class Searched(NamedTuple):
     """Lists of some skies, and what is there; places of different skies never match.
 
-    `probability` and `ts` are by detection, `flux_cm2_s` by truth; `even` of each, whether its block is.
+    `probability`, `ts` and `darkness` are by detection, `flux_cm2_s` by truth; `even` of each, whether its block is.
     """
 
     places: ev.Positions
     probability: Floats
     ts: Floats
+    darkness: Floats
     even: Mask
     truths: ev.Positions
     flux_cm2_s: Floats
@@ -76,6 +77,7 @@ class Searched(NamedTuple):
             self.places.select(own),
             self.probability[own],
             self.ts[own],
+            self.darkness[own],
             self.even[own],
             self.truths.select(there),
             self.flux_cm2_s[there],
@@ -110,6 +112,7 @@ def searched(survey: Survey, configs: Sequence[NetworkDetection]) -> list[Search
                     _places(found.glon_deg, found.glat_deg, number),
                     found.det_prob,
                     found.ts,
+                    det_prob.darkness(found.background_sr, cube.total() / (4 * np.pi)),
                     in_even_block(found.tile, EVERY_BLOCK),
                     _places(truths.glon_deg[inside], truths.glat_deg[inside], number),
                     truths.flux_cm2_s[inside],
@@ -122,7 +125,7 @@ def searched(survey: Survey, configs: Sequence[NetworkDetection]) -> list[Search
 
 def entry_of(lists: Searched) -> dict[str, Any]:
     """What a card says of one localiser."""
-    said, real = det_prob.judgements(lists.probability, lists.ts), lists.real
+    said, real = det_prob.judgements(lists.probability, lists.ts, lists.darkness), lists.real
     held, even = lists.odd, lists.even
     line = logistic.fit_line(said[even], real[even], det_prob.JUDGEMENTS)
     both = logistic.probability(said[~even], line, det_prob.JUDGEMENTS)
@@ -142,11 +145,12 @@ def _places(glon_deg: Floats, glat_deg: Floats, number: int) -> ev.Positions:
 
 def _joined(parts: Sequence[Searched]) -> Searched:
     """Several skies as one."""
-    places, probability, ts, even, truths, flux, truth_even = zip(*parts, strict=True)
+    places, probability, ts, darkness, even, truths, flux, truth_even = zip(*parts, strict=True)
     return Searched(
         _all(places),
         np.concatenate(probability),
         np.concatenate(ts),
+        np.concatenate(darkness),
         np.concatenate(even),
         _all(truths),
         np.concatenate(flux),

@@ -7,7 +7,7 @@ import healpy as hp
 import numpy as np
 import pytest
 
-from models.det_prob import of_score, with_likelihood
+from models.det_prob import darkness, of_score, with_likelihood
 from models.detectors import (
     DetectorError,
     default_detector,
@@ -174,14 +174,16 @@ def test_scores_become_probabilities_by_the_card() -> None:
         of_score(np.array([0.5]), card, "disk")
 
 
-def test_the_likelihood_has_its_say_where_the_card_knows_how() -> None:
-    line = {"intercept": -4.0, "score": 1.0, "log_ts": 1.0}
+def test_likelihood_and_background_have_their_say_where_the_card_knows_how() -> None:
+    line = {"intercept": -4.0, "score": 1.0, "log_ts": 1.0, "darkness": 0.5}
     card = {"on_lists": {"log": {"line": line}}}
-    p, ts = np.array([0.5, 0.5, 1.0]), np.array([0.0, np.e**4, np.e**4])
-    said = with_likelihood(p, ts, card, "log")
-    assert said[:2] == pytest.approx([1 / (1 + np.e**4), 0.5])
+    p, ts = np.array([0.5, 0.5, 1.0, 0.5]), np.array([0.0, np.e**4, np.e**4, np.e**4])
+    dark = darkness(np.array([[6.0, 4.0], [9.0, 1.0], [5.0, 5.0], [5.0 * np.e**2, 5.0 * np.e**2]]), 10.0)
+    assert dark == pytest.approx([0.0, 0.0, 0.0, -2.0])
+    said = with_likelihood(p, ts, dark, card, "log")
+    assert said[[0, 1, 3]] == pytest.approx([1 / (1 + np.e**4), 0.5, 1 / (1 + np.e)])
     assert 0.99 < said[2] < 1
-    assert with_likelihood(p, ts, card, "disk") is p
+    assert with_likelihood(p, ts, dark, card, "disk") is p
 
 
 def test_faults_are_named(tmp_path: Path) -> None:

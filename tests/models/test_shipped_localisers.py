@@ -49,7 +49,8 @@ def test_score_and_likelihood_were_weighed_with_these_weights(survey: str, kind:
     assert set(lists) >= set(LOCALISERS if kind == "localise" else LOCALISERS[:1])
     for entry in lists.values():
         assert entry["weights_sha256"] == file_sha256(path)
-        assert min(entry["line"][name] for name in JUDGEMENTS) > 0
+        assert min(entry["line"][name] for name in ("score", "log_ts")) > 0
+        assert all(entry["line"][name] >= 0 for name in JUDGEMENTS)
         assert entry["detections"] > 500
     best, alone = (lists["centre-direction"][name] for name in ("figures", "by_score_alone"))
     assert best["expected_calibration_error"] < 0.04
