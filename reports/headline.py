@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.likelihood.flags import Flags
 from reports.counterparts import counterpart_pairs
 from reports.data import ReportData
 from reports.fluxes import flux_pairs
@@ -17,6 +16,7 @@ from reports.simulated import overall
 from reports.statistics import Fraction, median_and_spread
 
 CLEAR_SIGMA = 5
+LIKELY = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ def headlines(data: ReportData) -> list[Headline]:
     """Number of sources, counterparts, recovery of each reference catalogue, positions and fluxes."""
     associated = Fraction.of(is_associated(data.sources, data.associations))
     detail = f"run {data.run['id']}, {data.run['detector']}"
-    if flagged := int(_improbable(data.sources).sum()):
-        detail += f"; {flagged:,} of them have the flag IMPROBABLE"
+    if (likely := _likely(data.sources)).any():
+        detail += f"; {int(likely.sum()):,} of them with Prob_Real of {LIKELY:g} or more"
     found = [Headline(f"{associated.n:,}", "sources", detail)]
     if associated.n:
         detail = f"{associated.k:,} within 0.3° of a reference source, one to one"
@@ -44,14 +44,14 @@ def headlines(data: ReportData) -> list[Headline]:
     for truth in data.truths:
         purity = overall(*data.of_catalog(truth), data.sources)
         detail = f"{purity.k:,} of {purity.n:,} within 0.3° of a simulated source, one to one"
-        detail += _of_the_probable(*data.of_catalog(truth), data.sources)
+        detail += _of_the_likely(*data.of_catalog(truth), data.sources)
         found.append(Headline(_percent(purity), f"are true ({truth})", detail))
         found += _known_places(truth, *data.of_catalog(truth), data)
     if (simulation := data.simulation) is not None:
         for truth in simulation.truths:
             purity = overall(*simulation.of_catalog(truth), simulation.sources)
             detail = f"{purity.k:,} of {purity.n:,} sources of release {simulation.release.version}"
-            detail += _of_the_probable(*simulation.of_catalog(truth), simulation.sources)
+            detail += _of_the_likely(*simulation.of_catalog(truth), simulation.sources)
             found.append(Headline(_percent(purity), "are true on a simulated sky", detail))
     for catalog in data.published:
         references, associations = data.of_catalog(catalog)
@@ -93,17 +93,17 @@ def _known_places(
     return [Headline(_percent(inside), "of known places within r95", detail)]
 
 
-def _improbable(sources: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which sources the networks hold for unlikely."""
-    return (sources["flags"].to_numpy(np.int64) & Flags.IMPROBABLE) > 0
+def _likely(sources: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which sources the networks hold for more probably real than not; none where there are no networks."""
+    return sources["prob_real"].to_numpy(float) >= LIKELY
 
 
-def _of_the_probable(truth: pd.DataFrame, associations: pd.DataFrame, sources: pd.DataFrame) -> str:
-    """The same of the sources without the flag, where others have it."""
-    improbable = _improbable(sources)
-    if not improbable.any():
+def _of_the_likely(truth: pd.DataFrame, associations: pd.DataFrame, sources: pd.DataFrame) -> str:
+    """The same of those sources alone, where there are others."""
+    likely = _likely(sources)
+    if not likely.any() or likely.all():
         return ""
-    return f"; {_percent(overall(truth, associations, sources[~improbable]))} of those not flagged IMPROBABLE"
+    return f"; {_percent(overall(truth, associations, sources[likely]))} of those with Prob_Real of {LIKELY:g} or more"
 
 
 def _percent(fraction: Fraction) -> str:

@@ -18,7 +18,6 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.release import ReleaseError, ReleaseRecord
-from models.likelihood.flags import Flags
 from reports.against import ReportError
 from reports.data import ReportData, load
 from reports.files import write_report
@@ -176,16 +175,16 @@ def test_completeness_and_purity_come_from_a_simulated_skys_release(by_hand):
     assert told["are true on a simulated sky"] == ("66.7 %", "2 of 3 sources of release sim-1")
 
 
-def test_headlines_say_what_is_left_without_the_improbable(by_hand):
-    """Of three sources the last one is no true one, and is flagged."""
-    flagged = by_hand.sources.assign(flags=[0, 8, 8 | int(Flags.IMPROBABLE)])
+def test_headlines_say_how_many_are_likely_and_what_is_true_of_them(by_hand):
+    """Of three sources the last one is no true one, and has the lowest probability."""
+    judged = by_hand.sources.assign(prob_real=[0.9, 0.5, 0.4])
     true = by_hand.references.assign(true_npred=10.0, true_flux_cm2_s=1e-10)
-    data = replace(by_hand, sources=flagged, references=true, catalogs=by_hand.catalogs.assign(truth=True))
+    data = replace(by_hand, sources=judged, references=true, catalogs=by_hand.catalogs.assign(truth=True))
     told = {
-        h.label: (h.value, h.detail) for h in headlines(replace(by_hand, simulation=data, sources=flagged))
+        h.label: (h.value, h.detail) for h in headlines(replace(by_hand, simulation=data, sources=judged))
     }
-    assert told["sources"] == ("3", "run 1, matched-filter; 1 of them have the flag IMPROBABLE")
-    detail = "2 of 3 sources of release v1; 100.0 % of those not flagged IMPROBABLE"
+    assert told["sources"] == ("3", "run 1, matched-filter; 2 of them with Prob_Real of 0.5 or more")
+    detail = "2 of 3 sources of release v1; 100.0 % of those with Prob_Real of 0.5 or more"
     assert told["are true on a simulated sky"] == ("66.7 %", detail)
 
 
