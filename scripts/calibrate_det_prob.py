@@ -47,6 +47,7 @@ EVERY_BLOCK = 8
 PLACES_SEED = 1
 BORDER_DEG = ev.MATCH_RADIUS_DEG
 PURITY = 0.90
+THRESHOLDS = (0.2, 0.25, 0.3, 0.33, 0.36, 0.4, 0.45, 0.5, 0.6, 0.7, 0.9)
 
 
 class Searched(NamedTuple):
@@ -92,6 +93,16 @@ class Searched(NamedTuple):
             "expected_calibration_error": round(expected_calibration_error(probability, self.real), 4),
         }
 
+    def lists(self, probability: Floats) -> dict[str, dict[str, float]]:
+        """Purity and completeness of the list from several probabilities on."""
+        rows = {}
+        for threshold in THRESHOLDS:
+            kept = self.places.select(probability >= threshold)
+            matches = ev.match(self.truths, self.flux_cm2_s, kept)
+            purity, completeness = matches.purity, matches.completeness
+            rows[f"{threshold:g}"] = {"purity": round(purity, 3), "completeness": round(completeness, 3)}
+        return rows
+
 
 def searched(survey: Survey, configs: Sequence[NetworkDetection]) -> list[Searched]:
     """Lists of the validation skies by each configuration."""
@@ -135,6 +146,7 @@ def entry_of(lists: Searched) -> dict[str, Any]:
         "detections": len(real),
         "share_real": round(float(real.mean()), 4),
         "figures": held.figures(both),
+        "from": held.lists(both),
         "by_score_alone": held.figures(held.probability),
     }
 
