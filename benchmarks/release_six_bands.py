@@ -3,7 +3,8 @@
 The documented commands, one after the other, in an empty home: simulate the sky (ten yearly slices), add its truth as
 a reference, run, release. Wall and processor time of every step, memory, and how much of 4FGL-DR2 the release
 recovers, by significance and latitude, as its report says. Results go to
-`benchmarks/results/release-lat-6band.json` and `.md`.
+`benchmarks/results/release-lat-6band.json` and `.md`; those of another sky (`--seed`) to files with its seed in
+their names.
 """
 
 import argparse
@@ -42,16 +43,20 @@ GOALS = {
 THRESHOLDS = {"Det_Prob": (0.2, 0.3, 0.4, 0.5, 0.7, 0.9), "Prob_Real": (0.0, 0.4, 0.5, 0.6, 0.7, 0.9)}
 TABLES = {"Det_Prob": "RawDetections", "Prob_Real": "LAT_Point_Source_Catalog"}
 GOAL_S = 180.0
-JSON = RESULTS / f"release-{SURVEY}.json"
 HEAD = f"""# A whole release of `{SURVEY}`: a sky of 4FGL-DR2's sources, from cube to published folder
 
-`asidcat simulate {SURVEY} --seed {SEED} --years --population 4fgl-dr2 --extended`, `asidcat reference add truth`,
+`asidcat simulate {SURVEY} --seed {{seed}} --years --population 4fgl-dr2 --extended`, `asidcat reference add truth`,
 `asidcat run --reference truth`, `asidcat release {VERSION}`; 768 tiles, ten yearly slices, six bands, FRONT and BACK.
 
 """
 
 
-def measure(folder: Path) -> tuple[Steps, Steps, float]:
+def results(seed: int) -> Path:
+    """Where the numbers of a sky lie."""
+    return RESULTS / (f"release-{SURVEY}.json" if seed == SEED else f"release-{SURVEY}-{seed}.json")
+
+
+def measure(folder: Path, seed: int) -> tuple[Steps, Steps, float]:
     """Make sky and release; steps before the clock runs, steps of run and release, peak of memory."""
     home, sky = folder / "home", folder / "sky"
     environment = {**os.environ, "ASIDCAT_HOME": str(home)}
@@ -59,7 +64,7 @@ def measure(folder: Path) -> tuple[Steps, Steps, float]:
     watch = Watch(home)
     watch.start()
     before, steps = Steps(watch), Steps(watch)
-    simulate = ["simulate", SURVEY, "-o", str(sky), "--seed", str(SEED)]
+    simulate = ["simulate", SURVEY, "-o", str(sky), "--seed", str(seed)]
     simulate += ["--years", "--population", "4fgl-dr2", "--extended"]
     before.run([*asidcat, *simulate], environment, "simulate the sky")
     truth = ["reference", "add", "truth", "--file", str(sky / "truth.fits")]
@@ -145,7 +150,8 @@ def markdown(result: dict[str, Any]) -> str:
     )
     return "\n".join(
         [
-            HEAD + machine_lines(result["machine"], result["load_average_before"]),
+            HEAD.format(seed=result["seed"])
+            + machine_lines(result["machine"], result["load_average_before"]),
             "",
             "Matched one to one within 0.3 degrees; the founding papers' figures are on real data.",
             "",
@@ -176,17 +182,17 @@ def _listed(result: dict[str, Any], by: str) -> list[str]:
     return [head, "|---|---|---|---|---|---|", *rows]
 
 
-def main(keep: Path | None) -> None:
+def main(keep: Path | None, seed: int) -> None:
     """Measure once and write the results; sky, release and home stay in the folder `keep`, if there is one."""
     load, where = os.getloadavg()[0], describe()
     with tempfile.TemporaryDirectory(prefix="asidcat-benchmark-") as temporary:
         folder = Path(temporary) if keep is None else keep.absolute()
-        before, steps, peak_mib = measure(folder)
+        before, steps, peak_mib = measure(folder, seed)
         rows, listed = recovery(folder), {by: by_threshold(folder, by) for by in THRESHOLDS}
     result = {
         "machine": where,
         "load_average_before": round(load, 1),
-        "seed": SEED,
+        "seed": seed,
         "before": before.rows(),
         "steps": steps.rows(),
         "peak_memory_mib": round(peak_mib, 1),
@@ -194,14 +200,14 @@ def main(keep: Path | None) -> None:
         "by_threshold": listed,
     }
     RESULTS.mkdir(exist_ok=True)
-    JSON.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    write_again()
+    results(seed).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    write_again(seed)
 
 
-def write_again() -> None:
+def write_again(seed: int) -> None:
     """The results for people from the numbers that are there."""
-    text = markdown(json.loads(JSON.read_text()))
-    JSON.with_suffix(".md").write_text(text)
+    text = markdown(json.loads(results(seed).read_text()))
+    results(seed).with_suffix(".md").write_text(text)
     print(text)
 
 
@@ -211,5 +217,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--text", action="store_true", help="measure nothing, write the text of the last numbers"
     )
+    parser.add_argument("--seed", type=int, default=SEED, help="of the sky")
     arguments = parser.parse_args()
-    write_again() if arguments.text else main(arguments.keep)
+    write_again(arguments.seed) if arguments.text else main(arguments.keep, arguments.seed)
