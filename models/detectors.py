@@ -24,10 +24,10 @@ DETECTORS = ("matched-filter", *NETWORK_DETECTORS)
 # The better one on held-out skies, and on the real one where there is one (docs/localisation.md).
 DEFAULT_DETECTORS = {"lat-6band": "unet", "lat-10gev": "matched-filter"}
 
-# Least `Det_Prob` of a catalogue's sources: more probably real than not; where `Det_Prob` is right also far below, one
-# in three, as if a source that is missed weighed as much as two rows that are none (docs/localisation.md).
+# Least `Det_Prob` of a catalogue's sources: more probably real than not; where `Det_Prob` is right also far below,
+# three in ten (docs/localisation.md).
 DEFAULT_THRESHOLD = 0.5
-GENEROUS_THRESHOLDS = {("lat-6band", "unet"): 0.33}
+GENEROUS_THRESHOLDS = {("lat-6band", "unet"): 0.3}
 
 
 class DetectorError(ValueError):

@@ -217,7 +217,7 @@ def test_every_survey_has_a_detector_that_can_search_it(survey: str, localiser: 
 
 
 def test_a_list_goes_below_one_half_only_where_that_was_judged() -> None:
-    assert default_threshold("lat-6band", "unet") == 0.33
+    assert default_threshold("lat-6band", "unet") == 0.3
     for survey, detector in (
         ("lat-6band", "matched-filter"),
         ("lat-10gev", "matched-filter"),
