@@ -10,6 +10,7 @@ from functools import partial
 from models.likelihood.detect import Detections
 from models.likelihood.detect import detect_tile as matched_filter_tile
 from models.likelihood.evidence import POPULATIONS
+from models.localise.names import LOCALISERS
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
 from sky.response import Response
@@ -50,7 +51,7 @@ def require_known(name: str, survey: str, localiser: str | None = None) -> None:
     Raises
     ------
     DetectorError
-        If there is none of that name, or none for that survey, or it takes no localiser.
+        If there is none of that name, or none for that survey, or it takes no localiser, or there is no such one.
     """
     if name not in DETECTORS:
         raise DetectorError(f"unknown detector '{name}'; known: {', '.join(DETECTORS)}")
@@ -59,6 +60,8 @@ def require_known(name: str, survey: str, localiser: str | None = None) -> None:
     if localiser is not None and name not in NETWORK_DETECTORS:
         known = " and ".join(NETWORK_DETECTORS)
         raise DetectorError(f"detector '{name}' takes no localiser; only {known} do")
+    if localiser is not None and localiser not in LOCALISERS:
+        raise DetectorError(f"unknown localiser '{localiser}'; known: {', '.join(LOCALISERS)}")
 
 
 def require_detector(name: str, survey: str, localiser: str | None = None) -> str | None:
@@ -68,7 +71,7 @@ def require_detector(name: str, survey: str, localiser: str | None = None) -> st
     ----------
     name, survey : str
     localiser : str or None
-        How a network's output becomes positions (`models.localise.by_name.LOCALISERS`); None for its own.
+        How a network's output becomes positions (`models.localise.names.LOCALISERS`); None for its own.
 
     Returns
     -------

@@ -31,7 +31,8 @@ from models.likelihood.optics import band_fractions
 from models.likelihood.place import likeliest_places
 from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import TileSky
-from models.localise.by_name import LOCALISERS, find_peaks
+from models.localise.by_name import find_peaks
+from models.localise.names import LOCALISERS
 from models.unet import NetworkError, Segmentation, UNet, folded
 from models.weights import load_weights, shipped_weights
 from sky.counts import CountsCube
@@ -62,7 +63,7 @@ class NetworkDetection:
     weights : Path or None
         The ones that come with the program where None.
     localiser : str
-        One of `models.localise.by_name.LOCALISERS`.
+        One of `models.localise.names.LOCALISERS`.
     min_det_prob : float
         Detections below are dropped.
     judged : bool

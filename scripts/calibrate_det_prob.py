@@ -20,7 +20,7 @@ from models import det_prob, logistic
 from models import evaluate as ev
 from models.characterise.calibration import expected_calibration_error
 from models.detectors import NETWORK_DETECTORS
-from models.localise.by_name import LOCALISERS
+from models.localise.names import LOCALISERS
 from models.network_detect import NetworkDetection, detect_tiles
 from models.training.drawn_sky import (
     block_tiles,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.localisation.skies import Case
 from models import evaluate as ev
 from models.likelihood import Detections
-from models.localise.by_name import LOCALISERS
+from models.localise.names import LOCALISERS
 from sky.response import load_response
 from sky.tiles import TileGrid
 

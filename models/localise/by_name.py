@@ -11,13 +11,9 @@ from models.localise.blobs import disk, log
 from models.localise.centre import centre
 from models.localise.direction import centre_direction
 from models.localise.kmeans import kmeans
+from models.localise.names import DIRECTION_LOCALISERS, LOCALISERS
 from models.localise.peaks import Peaks
 from models.unet import NetworkError, Segmentation
-
-# The first two need the direction head: its learned localiser, and the hand-made one.
-DIRECTION_LOCALISERS = ("centre-direction", "direction-field")
-MASK_LOCALISERS = ("disk", "log", "kmeans")
-LOCALISERS = DIRECTION_LOCALISERS + MASK_LOCALISERS
 
 
 def find_peaks(out: Segmentation, localiser: str, match_radius_px: float, which: int = 0) -> Peaks:
@@ -27,7 +23,7 @@ def find_peaks(out: Segmentation, localiser: str, match_radius_px: float, which:
     ----------
     out : Segmentation
     localiser : str
-        One of `LOCALISERS`.
+        One of `models.localise.names.LOCALISERS`.
     match_radius_px : float
         0.3 degrees.
     which : int

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from models import evaluate as ev
-from models.localise.by_name import LOCALISERS, MASK_LOCALISERS, find_peaks, score_logit
+from models.localise.by_name import find_peaks, score_logit
+from models.localise.names import LOCALISERS, MASK_LOCALISERS
 from models.stream import TileBatch, TileStream
 from models.unet import Segmentation, UNet
 from sky.survey import Survey

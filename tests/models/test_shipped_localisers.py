@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from models.det_prob import JUDGEMENTS
-from models.localise.by_name import LOCALISERS, find_peaks
+from models.localise.by_name import find_peaks
+from models.localise.names import LOCALISERS
 from models.psf_kernels import counts_share
 from models.stream import render_batch
 from models.training_sky import MEASURED_COUNTS

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models.evaluate import Positions
-from models.localise.by_name import LOCALISERS
+from models.localise.names import LOCALISERS
 from models.stream import TileBatch, random_axes, render_batch
 from models.training import loop
 from models.training.losses import localisation_loss

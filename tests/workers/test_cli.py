@@ -143,6 +143,7 @@ def test_unknown_detector_and_tiles(asidcat: Asidcat, observation: Path) -> None
     assert line == "asidcat: detector 'matched-filter' takes no localiser; only unet and unet-counts do"
     line = asidcat("run", observation, "--detector", "unet", "--localiser", "eye", status=1)
     assert line.startswith("asidcat: unknown localiser 'eye'; known: centre-direction, ")
+    assert not asidcat.home.exists()  # no service was started for it
     assert asidcat("run", observation, "--tiles", "760-770", status=1).startswith(
         "asidcat: tiles are numbered"
     )

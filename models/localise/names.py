@@ -1,0 +1,6 @@
+"""The localisers by name, known without torch."""
+
+# The first two need the direction head: its learned localiser, and the hand-made one.
+DIRECTION_LOCALISERS = ("centre-direction", "direction-field")
+MASK_LOCALISERS = ("disk", "log", "kmeans")
+LOCALISERS = DIRECTION_LOCALISERS + MASK_LOCALISERS
