@@ -1,7 +1,7 @@
 """The answers in ``docs/cookbook.md``: ``python -m scripts.cookbook [--check] [--readme]``.
 
 Every block of SQL in the document is followed by its answer, which is asked anew of the database and written, or
-compared. With ``--readme`` the same for the section of ``README.md`` between its marks.
+compared. With ``--readme`` the same for ``README.md``.
 """
 
 import argparse
@@ -25,7 +25,6 @@ ROOT = Path(__file__).parents[1]
 COOKBOOK, README = ROOT / "docs" / "cookbook.md", ROOT / "README.md"
 OWN_LIST = ("my-list", ROOT / "docs" / "cookbook.ecsv")
 BLOCK = re.compile(r"```sql\n(?P<sql>.*?)```\n```\n(?P<answer>.*?)```\n", re.DOTALL)
-MARKS = ("<!-- SQL -->", "<!-- /SQL -->")
 
 
 def questions(document: str) -> list[tuple[str, str]]:
@@ -36,15 +35,6 @@ def questions(document: str) -> list[tuple[str, str]]:
 def refill(document: str, answer: Callable[[str], str]) -> str:
     """The document with the answers to all its statements."""
     return BLOCK.sub(lambda found: f"```sql\n{found['sql']}```\n```\n{answer(found['sql'])}```\n", document)
-
-
-def refill_between(document: str, answer: Callable[[str], str], marks: tuple[str, str] = MARKS) -> str:
-    """The same in one section alone, between two marks."""
-    before, _, rest = document.partition(marks[0])
-    section, mark, after = rest.partition(marks[1])
-    if not mark:
-        raise ValueError(f"no section between {marks[0]} and {marks[1]}")
-    return before + marks[0] + refill(section, answer) + marks[1] + after
 
 
 def ask(engine: Engine, sql: str) -> str:
@@ -60,13 +50,13 @@ def ask(engine: Engine, sql: str) -> str:
 
 def main(*, check: bool, readme: bool) -> int:
     """Write or compare the answers; the number of documents that differ."""
-    path, fill = (README, refill_between) if readme else (COOKBOOK, refill)
+    path = README if readme else COOKBOOK
     before = path.read_text()
     with open_session(load_settings()) as session:
         if not readme:
             with session.engine.begin() as conn:
                 add_file(conn, *OWN_LIST)
-        now = fill(before, lambda sql: ask(session.engine, sql))
+        now = refill(before, lambda sql: ask(session.engine, sql))
     if not check:
         path.write_text(now)
     elif now != before:
@@ -78,7 +68,7 @@ def main(*, check: bool, readme: bool) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    parser.add_argument("--readme", action="store_true", help="the section of README.md")
+    parser.add_argument("--readme", action="store_true", help="README.md instead")
     arguments = parser.parse_args()
     with one_line_errors():
         sys.exit(main(check=arguments.check, readme=arguments.readme))

@@ -11,7 +11,7 @@ from catalog.added_references import add_file
 from catalog.freezing import freeze
 from catalog.query import Answer, read_only
 from catalog.store import write_detections, write_measurements
-from scripts.cookbook import COOKBOOK, MARKS, OWN_LIST, README, questions, refill, refill_between
+from scripts.cookbook import COOKBOOK, OWN_LIST, README, questions, refill
 from sky.frames import icrs_to_galactic, unit_vectors
 from tests.catalog.small_run import finished_run, new_run, some_detections, some_measurements
 
@@ -87,9 +87,8 @@ def test_a_question_can_be_asked_and_its_answer_has_the_documents_columns(
 
 
 def test_the_readmes_questions_can_be_asked(small_sky: Engine) -> None:
-    section = README.read_text().partition(MARKS[0])[2].partition(MARKS[1])[0]
-    found = questions(section)
-    assert len(found) >= 3
+    found = questions(README.read_text())
+    assert len(found) >= 4
     for sql, answer in found:
         assert list(read_only(small_sky, sql).columns) == answer.splitlines()[0].split()
 
@@ -149,10 +148,5 @@ def test_answers_are_filled_in_where_they_belong() -> None:
     assert [sql for sql, _ in questions(filled)] == [sql for sql, _ in ASKED]
     assert refill(filled, dict(ASKED).__getitem__) == document
     readme = README.read_text()
-    section = refill_between(readme, lambda _: "nothing\n")
-    inside = section.partition(MARKS[0])[2].partition(MARKS[1])[0]
-    assert {answer for _, answer in questions(inside)} == {"nothing\n"}
-    assert section.partition(MARKS[0])[0] == readme.partition(MARKS[0])[0]
-    assert section.partition(MARKS[1])[2] == readme.partition(MARKS[1])[2]
-    with pytest.raises(ValueError, match="no section"):
-        refill_between("no marks", str)
+    assert {answer for _, answer in questions(refill(readme, lambda _: "nothing\n"))} == {"nothing\n"}
+    assert refill(readme, dict(questions(readme)).__getitem__) == readme
