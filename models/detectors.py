@@ -10,7 +10,7 @@ from functools import partial
 from models.likelihood.detect import Detections
 from models.likelihood.detect import detect_tile as matched_filter_tile
 from models.likelihood.evidence import POPULATIONS
-from models.localise.names import LOCALISERS
+from models.localise.names import LOCALISERS, unknown
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
 from sky.response import Response
@@ -61,7 +61,7 @@ def require_known(name: str, survey: str, localiser: str | None = None) -> None:
         known = " and ".join(NETWORK_DETECTORS)
         raise DetectorError(f"detector '{name}' takes no localiser; only {known} do")
     if localiser is not None and localiser not in LOCALISERS:
-        raise DetectorError(f"unknown localiser '{localiser}'; known: {', '.join(LOCALISERS)}")
+        raise DetectorError(unknown(localiser))
 
 
 def require_detector(name: str, survey: str, localiser: str | None = None) -> str | None:

@@ -32,7 +32,7 @@ from models.likelihood.place import likeliest_places
 from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import TileSky
 from models.localise.by_name import find_peaks
-from models.localise.names import LOCALISERS
+from models.localise.names import LOCALISERS, unknown
 from models.unet import NetworkError, Segmentation, UNet, folded
 from models.weights import load_weights, shipped_weights
 from sky.counts import CountsCube
@@ -77,7 +77,7 @@ class NetworkDetection:
 
     def __post_init__(self) -> None:
         if self.localiser not in LOCALISERS:
-            raise NetworkError(f"unknown localiser '{self.localiser}'; known: {', '.join(LOCALISERS)}")
+            raise NetworkError(unknown(self.localiser))
 
     def with_localiser(self, name: str | None) -> "NetworkDetection":
         """The same with another localiser; None leaves it as it is."""

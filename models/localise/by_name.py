@@ -11,7 +11,7 @@ from models.localise.blobs import disk, log
 from models.localise.centre import centre
 from models.localise.direction import centre_direction
 from models.localise.kmeans import kmeans
-from models.localise.names import DIRECTION_LOCALISERS, LOCALISERS
+from models.localise.names import DIRECTION_LOCALISERS, LOCALISERS, unknown
 from models.localise.peaks import Peaks
 from models.unet import NetworkError, Segmentation
 
@@ -35,7 +35,7 @@ def find_peaks(out: Segmentation, localiser: str, match_radius_px: float, which:
         If there is no localiser of that name, or the network lacks the head it needs.
     """
     if localiser not in LOCALISERS:
-        raise NetworkError(f"unknown localiser '{localiser}'; known: {', '.join(LOCALISERS)}")
+        raise NetworkError(unknown(localiser))
     mask = torch.sigmoid(out.mask_logit[which]).cpu().numpy()
     if localiser in DIRECTION_LOCALISERS:
         if out.centre_logit is None or out.direction is None:

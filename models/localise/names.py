@@ -4,3 +4,8 @@
 DIRECTION_LOCALISERS = ("centre-direction", "direction-field")
 MASK_LOCALISERS = ("disk", "log", "kmeans")
 LOCALISERS = DIRECTION_LOCALISERS + MASK_LOCALISERS
+
+
+def unknown(localiser: str) -> str:
+    """What is said of a name that no localiser has."""
+    return f"unknown localiser '{localiser}'; known: {', '.join(LOCALISERS)}"
