@@ -141,7 +141,6 @@ def markdown(result: dict[str, Any]) -> str:
         met = "" if goal is None else f"{goal} %, {'met' if row['percent'] >= goal else 'missed'}"
         known = "" if founding is None else f"{founding} %"
         lines.append(f"| {name} | {row['n']} | {row['recovered']} | {row['percent']} | {met} | {known} |")
-    threshold = default_threshold(SURVEY, default_detector(SURVEY))
     total, before = result["steps"][-1], result["before"][-1]
     times = (
         f"Run and release: {total['wall_s']:.0f} s of wall time, {total['cpu_s']:.0f} s of processor time, which is"
@@ -157,9 +156,9 @@ def markdown(result: dict[str, Any]) -> str:
             "",
             *lines,
             "",
-            f"The release has the detections of `Det_Prob` {threshold} or more. The detector's list from other thresholds"
-            " on: how much of it is there (in the sky's truth), and how much of 4FGL-DR2 it has, the brightest matched"
-            " first:",
+            f"The release has the detections of `Det_Prob` {result['threshold']} or more. The detector's list from other"
+            " thresholds on: how much of it is there (in the sky's truth), and how much of 4FGL-DR2 it has, the brightest"
+            " matched first:",
             "",
             *_listed(result, "Det_Prob"),
             "",
@@ -193,6 +192,7 @@ def main(keep: Path | None, seed: int) -> None:
         "machine": where,
         "load_average_before": round(load, 1),
         "seed": seed,
+        "threshold": default_threshold(SURVEY, default_detector(SURVEY)),
         "before": before.rows(),
         "steps": steps.rows(),
         "peak_memory_mib": round(peak_mib, 1),
