@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from catalog import store, store_characterisation
-from models.likelihood import Detections, Surroundings, extensions, light_curves, measure
+from models.likelihood import Detections, Surroundings, extensions, light_curves, measure, measure_discs
 from sky.response import load_response
 from sky.storage import StoredSky
 from workers.networks import ask_networks
@@ -48,6 +48,7 @@ def characterise_rows(
     around = Surroundings.of(detections, rows, sky.cube, sky.exposure, load_response(sky.irfs))
     measured = measure(around, sky.exposure)
     extension = extensions(around, measured, sky.exposure)
+    around, measured = measure_discs(around, measured, extension, sky.exposure)
     curves = light_curves(around, measured, sky.cube, sky.exposure)
     # Runs planned before there were networks do not name any.
     asked = settings.get("class_network") is not None

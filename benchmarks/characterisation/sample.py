@@ -12,7 +12,15 @@ from benchmarks.characterisation.skies import BORDER_DEG, CALIBRATING, Case, mak
 from models.cutouts import Cutouts, cut_tile
 from models.detectors import default_detector, default_threshold, make_detector
 from models.evaluate import Positions, match
-from models.likelihood import Detections, Extensions, Measurements, Surroundings, extensions, measure
+from models.likelihood import (
+    Detections,
+    Extensions,
+    Measurements,
+    Surroundings,
+    extensions,
+    measure,
+    measure_discs,
+)
 from models.training.drawn_sky import Truths, block_tiles, inside_blocks
 from sky.response import load_response
 from sky.survey import Survey
@@ -94,6 +102,7 @@ def make_sample(survey: Survey, name: str, step: int) -> Sample:
     seconds["likelihood"] = time.process_time() - started
     started = time.process_time()
     extension = extensions(around, measured, case.exposure)
+    _, measured = measure_discs(around, measured, extension, case.exposure)
     seconds["extension"] = time.process_time() - started
     kept = found.select(rows)
     started = time.process_time()

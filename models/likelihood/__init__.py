@@ -1,6 +1,7 @@
 """The classical branch: matched-filter detection and maximum-likelihood characterisation."""
 
 from models.likelihood.detect import DetectionConfig, Detections, detect_tile
+from models.likelihood.discs import measure_discs
 from models.likelihood.extension import Extensions, extensions
 from models.likelihood.fit import Measurements, characterise, measure
 from models.likelihood.flags import Flags
@@ -20,4 +21,5 @@ __all__ = [
     "extensions",
     "light_curves",
     "measure",
+    "measure_discs",
 ]

@@ -96,6 +96,13 @@ class Measurements:
         """Some of the rows."""
         return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
 
+    def replaced(self, which: NDArray[np.bool_], other: Self) -> Self:
+        """Some of the rows [N] by those of another one's."""
+        columns = {f.name: getattr(self, f.name).copy() for f in fields(self)}
+        for name, column in columns.items():
+            column[which] = getattr(other, name)
+        return type(self)(**columns)
+
     def shares(self, survey: Survey) -> Floats:
         """Shares of the headline flux in the planes, of the spectra that it is of, [N, n_planes]."""
         curved = np.isfinite(self.curvature)
@@ -133,10 +140,15 @@ def characterise(
 
 def measure(around: Surroundings, exposure: ExposureMaps) -> Measurements:
     """Fit sources in their surroundings: place, spectrum at that place, band fluxes."""
+    return measure_some(around, np.ones(len(around), dtype=bool), exposure).select(around.back)
+
+
+def measure_some(around: Surroundings, which: NDArray[np.bool_], exposure: ExposureMaps) -> Measurements:
+    """The same of some of the sources [N], which are sorted by tile here: in that sequence."""
     survey = around.survey
-    if not len(around):
+    if not which.any():
         return _empty(len(survey.bands))
-    detections, sky = around.measured, around.joined()
+    detections, sky = around.measured.select(which), around.joined().select(which)
     exposures = exposure.of_planes(detections.glon_deg, detections.glat_deg)
     prior = POPULATIONS[survey.name].spectra
     first = fit_spectrum(sky, sky.psf(), exposures, survey, detections.flux_cm2_s, prior.straight())
@@ -154,7 +166,7 @@ def measure(around: Surroundings, exposure: ExposureMaps) -> Measurements:
     start = unit_vectors(detections.glon_deg, detections.glat_deg)
     glon, glat = lon_lat(moved(start, place.east_deg, place.north_deg))
     npred = bands.flux_cm2_s * profile.per_band(exposures)
-    brighter_deg = nearest_brighter(around.detections)[around.order]
+    brighter_deg = nearest_brighter(around.detections)[around.order[which]]
     r68 = with_systematics(place.r68_deg, 68, survey.name)
     r95 = with_systematics(place.r95_deg, 95, survey.name)
     return Measurements(
@@ -180,7 +192,7 @@ def measure(around: Surroundings, exposure: ExposureMaps) -> Measurements:
         band_unc_high=bands.unc_high_cm2_s,
         band_sqrt_ts=np.sqrt(bands.ts),
         band_npred=npred,
-    ).select(around.back)
+    )
 
 
 def _curved(law: SpectralFit, curved: SpectralFit, pivot: float) -> dict[str, Floats]:

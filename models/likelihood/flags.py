@@ -21,7 +21,8 @@ class Flags(IntFlag):
     MOVED = 65536
     """The fit left the detected position by more than its 95 % radius and 0.1 deg."""
     EXTENDED = 131072
-    """Broader than the PSF: measured with a Gaussian of the width that fits best."""
+    """Broader than the PSF: measured with a Gaussian of the width that fits best, or as a disc (harder than the
+    background, and from `TS_Ext` 25 on)."""
     INDEX_AT_LIMIT = 262144
     """The photon index reached an end of its range."""
     NO_EXPOSURE = 524288

@@ -31,6 +31,7 @@ SEPARATIONS_DEG = CORE_DEG * np.sinh(_STEP * np.arange(STEPS))
 EXTENTS_DEG = (0.0, 0.12, 0.2, 0.3, 0.45)
 # Photon indices for which points have a PSF of their own, in steps: softer sources are blurred more.
 INDEX_STEPS = (-0.8, 0.0, 0.8, 1.6, 2.4)
+N_PROFILES = len(EXTENTS_DEG) + len(INDEX_STEPS)  # of `healpix_point_spread`
 
 
 class TablePlaces(NamedTuple):

@@ -1,6 +1,6 @@
 """What lies round the sources that are to be measured: pixels, background and neighbours, ready for fits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from models.likelihood.evidence import BACKGROUND_ERROR
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.mixture import Mixture
 from models.likelihood.neighbourhood import Neighbourhoods, SkyPixels, cover, gather, moved, sky_pixels
-from models.likelihood.optics import band_fractions, healpix_point_spread
+from models.likelihood.optics import PointSpread, band_fractions, healpix_point_spread
 from models.likelihood.tile_model import MEASURING, TileSky
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
@@ -121,6 +121,15 @@ class Surroundings:
     def measured(self) -> Detections:
         """The detections that are measured, by tile."""
         return self.detections.select(self.order)
+
+    def shaped(self, profile: Ints, spread: PointSpread) -> Self:
+        """The same, the sources measured with other profiles [N], sorted by tile, of a table that has all theirs."""
+        ends = np.cumsum([len(tile.mine) for tile in self.tiles])
+        tiles = [
+            replace(tile, sky=replace(tile.sky, spread=spread, profile=profile[end - len(tile.mine) : end]))
+            for tile, end in zip(self.tiles, ends, strict=True)
+        ]
+        return replace(self, tiles=tiles)
 
     def joined(self) -> LocalSky:
         """Surroundings of all tiles' sources as one; at least one tile is needed."""

@@ -9,7 +9,7 @@ from models.likelihood.detect import Detections
 from models.likelihood.flags import Flags
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.localise import Localisation
-from models.likelihood.optics import EXTENTS_DEG
+from models.likelihood.optics import EXTENTS_DEG, N_PROFILES
 from models.likelihood.spectral_posterior import INDEX_RANGE
 from models.likelihood.spectral_shares import Shares
 from models.likelihood.spectrum import SpectralFit
@@ -79,7 +79,10 @@ def crowding(
         len(best),
         (Flags.LOW_CONTRAST, 0.68 * npred[rows, best] < LEAST_CONTRAST * background * disc_sr),
         (Flags.NEAR_BRIGHTER, brighter_deg < r80),
-        (Flags.EXTENDED, (sky.profile > 0) & (sky.profile < len(EXTENTS_DEG))),
+        (
+            Flags.EXTENDED,
+            (sky.profile > 0) & ((sky.profile < len(EXTENTS_DEG)) | (sky.profile >= N_PROFILES)),
+        ),
     )
 
 
