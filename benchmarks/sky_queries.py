@@ -122,7 +122,7 @@ def release(conn: Connection, sky: Positions) -> None:
     n = len(glon)
     ones = np.ones(n)
     found = {"tile": np.zeros(n, int), "glon_deg": glon, "glat_deg": glat, "background_sr": np.ones((n, 3))}
-    found |= dict.fromkeys(("ts", "det_prob", "flux_cm2_s"), ones)
+    found |= dict.fromkeys(("ts", "det_prob", "flux_cm2_s"), ones) | {"disc_deg": np.zeros(n)}
     write_detections(conn, run, [0], found)
     per_band = {f"band_{name}": np.ones((n, 3)) for name in ("flux", "unc_high", "sqrt_ts", "npred")}
     axes = [f"conf_{level}_semi{axis}_deg" for level in (68, 95) for axis in ("major", "minor")]

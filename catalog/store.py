@@ -38,6 +38,7 @@ from catalog.tables import (
     SliceFlux,
     TimeSlice,
     Variability,
+    WideDisc,
 )
 from sky.frames import galactic_to_icrs, hpx29_icrs, unit_vectors
 from sky.survey import get_survey
@@ -145,7 +146,8 @@ def write_detections(conn: Connection, run_id: int, tiles: Sequence[int], detect
     tiles : sequence of int
         The work item's tiles; detections of other tiles are refused.
     detections : arrays, mapping or data frame
-        ``tile, glon_deg, glat_deg, ts, det_prob, flux_cm2_s`` of shape (n,), ``background_sr`` (n, n_planes).
+        ``tile, glon_deg, glat_deg, ts, det_prob, flux_cm2_s, disc_deg`` of shape (n,), ``background_sr``
+        (n, n_planes); `disc_deg` is 0 of all but wide sources.
 
     Returns
     -------
@@ -171,7 +173,27 @@ def write_detections(conn: Connection, run_id: int, tiles: Sequence[int], detect
         "background_sr": background if len(tile) else [],
         **position_columns(array_of(detections, "glon_deg"), array_of(detections, "glat_deg")),
     }
-    return copy_rows(conn, Detection, columns)
+    written = copy_rows(conn, Detection, columns)
+    disc = array_of(detections, "disc_deg")
+    if disc.any():
+        _write_discs(conn, run_id, columns["tile"], columns["ordinal"], disc)
+    return written
+
+
+def _write_discs(
+    conn: Connection,
+    run_id: int,
+    tile: NDArray[np.int64],
+    ordinal: NDArray[np.int64],
+    disc_deg: NDArray[np.float64],
+) -> None:
+    query = select(Detection.tile, Detection.ordinal, Detection.id).where(
+        Detection.run_id == run_id, Detection.tile.in_(np.unique(tile).tolist())
+    )
+    ids = {(row.tile, row.ordinal): row.id for row in conn.execute(query)}
+    wide = np.flatnonzero(disc_deg > 0)
+    numbers = [ids[int(tile[k]), int(ordinal[k])] for k in wide]
+    copy_rows(conn, WideDisc, {"detection_id": np.array(numbers), "radius_deg": disc_deg[wide]})
 
 
 def write_measurements(
@@ -260,10 +282,14 @@ def read_detections(
         Field("id", "id", "long"),
         Field("tile", "tile", "long"),
         *(Field(name, name, "double") for name in numbers),
+        Field("disc_deg", "coalesce(radius_deg, 0)", "double"),
     ]
     if n_planes:
         fields.append(Field("background_sr", "background_sr", "double", shape=(n_planes,)))
-    body = "FROM detection WHERE run_id = %s AND det_prob >= %s ORDER BY tile, ordinal"
+    body = """
+    FROM detection LEFT JOIN wide_disc ON detection_id = id
+    WHERE run_id = %s AND det_prob >= %s ORDER BY tile, ordinal
+    """
     return read(conn, fields, body, (run_id, threshold))
 
 

@@ -36,6 +36,7 @@ from catalog.tables_characterisation import (
     SliceFlux,
     TimeSlice,
     Variability,
+    WideDisc,
 )
 from catalog.tables_counts import CountsTile
 from catalog.tables_releases import Coverage, Release, ReleaseSource, SourceRelation, WatchedObservation
@@ -69,6 +70,7 @@ __all__ = [
     "TimeSlice",
     "Variability",
     "WatchedObservation",
+    "WideDisc",
     "WorkItem",
 ]
 

@@ -160,6 +160,16 @@ class Extension(Base):
     ts_ext: Mapped[float]
 
 
+class WideDisc(Base):
+    """The disc that one detection of the search for wide sources is; a row only for these."""
+
+    __tablename__ = "wide_disc"
+    __table_args__ = (CheckConstraint("radius_deg > 0 AND radius_deg <= 180", name="radius_range"),)
+
+    detection_id: Mapped[int] = _of_detection()
+    radius_deg: Mapped[float]
+
+
 class CurvedSpectrum(Base):
     """The log-parabola fitted to one detection; a row only where the survey fits one."""
 

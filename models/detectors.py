@@ -7,8 +7,8 @@ free of it.
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from models.likelihood.detect import Detections
 from models.likelihood.detect import detect_tile as matched_filter_tile
+from models.likelihood.detections import Detections
 from models.likelihood.evidence import POPULATIONS
 from models.localise.names import LOCALISERS, unknown
 from sky.counts import CountsCube

@@ -22,15 +22,15 @@ from models.likelihood.detect import (
     ANCHOR_PHOTONS,
     ANCHOR_REACH,
     SETTLE_STEPS,
-    Detections,
-    near_cell,
 )
+from models.likelihood.detections import Detections
 from models.likelihood.evidence import SourceTest
-from models.likelihood.neighbourhood import moved, offsets_deg
+from models.likelihood.neighbourhood import moved, near_cell, offsets_deg
 from models.likelihood.optics import band_fractions
 from models.likelihood.place import likeliest_places
 from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import TileSky
+from models.likelihood.wide_search import searchable, wide_detections
 from models.localise.by_name import find_peaks
 from models.localise.names import LOCALISERS, unknown
 from models.unet import NetworkError, Segmentation, UNet, folded
@@ -49,6 +49,8 @@ STRAY_DEG = 0.15
 MARGIN_DEG = 0.5
 # Steps of the fit once places have moved by hundredths of a degree.
 RESETTLE_STEPS = 8
+# What is less likely, by its score, leaves its photons to the search for wide sources.
+PROBABLE = 0.3
 # Tiles that go through the network together. On a processor it gains nothing, and one by one a tile's result
 # does not depend on its company to the last bit.
 FORWARD_TILES = {"cpu": 1, "cuda": 8}
@@ -140,8 +142,12 @@ def detect_tiles(
                 background = sky.first_background(BackgroundScales())
             else:
                 background = fine_background(network, out, k, grid.npix(sky.filter.band))
-            own = characterised(sky, background, vectors, probability, cube, exposure)
-            found.append(judged(own, cube.total() / (4 * np.pi), card, config))
+            own, rest = characterised(sky, background, vectors, probability, cube, exposure)
+            points = judged(own, cube.total() / (4 * np.pi), card, config)
+            if searchable(cube.survey):
+                wide = wide_detections(sky, exposure, response, rest, background)
+                points = Detections.concatenate([points, wide]).by_probability()
+            found.append(points)
     return Detections.concatenate(found)
 
 
@@ -193,8 +199,10 @@ def characterised(
     probability: Floats,
     cube: CountsCube,
     exposure: ExposureMaps,
-) -> Detections:
+) -> tuple[Detections, NDArray[np.float32]]:
     """Move places to their anchors, fit photons on a background, keep those of the tile's own cell.
+
+    Beside them stands what the probable ones of the whole tile leave of its counts, [n_planes, ny, nx].
 
     Parameters
     ----------
@@ -230,7 +238,8 @@ def characterised(
     rough = photons[own].sum(axis=1) / yields
     test = SourceTest.of(near, points[own], null, sky.spread, exposures, survey)
     flux = test.best_flux_cm2_s(rough)
-    return Detections(
+    rest = sky.thinned(floor, sharing.density(photons * (probability >= PROBABLE)[:, None]))
+    found = Detections(
         tile=np.full(len(glon), sky.tile),
         glon_deg=glon,
         glat_deg=glat,
@@ -238,7 +247,9 @@ def characterised(
         det_prob=probability[own],
         flux_cm2_s=flux,
         background_sr=sky.background_at(background, glon, glat),
+        disc_deg=np.zeros(len(glon)),
     )
+    return found, rest
 
 
 def _anchored(

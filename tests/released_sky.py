@@ -91,6 +91,7 @@ def _done_run(
     advance(conn, run)
     found = {"tile": np.full(n, 3), **place, "ts": rng.uniform(20, 900, n), "det_prob": rng.uniform(0, 1, n)}
     found |= {"flux_cm2_s": rng.uniform(1e-11, 1e-9, n), "background_sr": rng.uniform(0, 1e4, (n, 3))}
+    found |= {"disc_deg": np.zeros(n)}
     store.write_detections(conn, run, [3], found)
     order = sa.select(Detection.id).where(Detection.run_id == run).order_by(Detection.ordinal)
     ids = list(conn.scalars(order))

@@ -103,7 +103,7 @@ def ask_networks(
     Characterisation
         In the sequence of `rows`.
     """
-    survey, places = sky.cube.survey, (detections.glon_deg, detections.glat_deg)
+    survey, points = sky.cube.survey, detections.select(detections.disc_deg == 0)
     if not len(rows):
         return Characterisation.unknown(0, len(survey.bands), 5)
     order = rows[np.argsort(detections.tile[rows], kind="stable")]
@@ -112,7 +112,7 @@ def ask_networks(
         survey,
         blind=settings["blind"],
         architecture=settings["class_network"],
-        neighbours=places,
+        neighbours=(points.glon_deg, points.glat_deg),
         listed=Listed(detector, detections.det_prob[order], detections.ts[order]),
     )
     back = np.empty(len(rows), np.int64)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from benchmarks.localisation.skies import Case
 from models.likelihood.background import BackgroundScales, Images
-from models.likelihood.detect import DetectionConfig, Detections, anchor_ratio, judge, search, settle_places
+from models.likelihood.detect import DetectionConfig, anchor_ratio, judge, search, settle_places
+from models.likelihood.detections import Detections
 from models.likelihood.evidence import POPULATIONS
 from models.likelihood.mixture import Mixture
 from models.likelihood.sharing import Sharing

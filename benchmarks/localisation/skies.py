@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.localisation.position import efficient_error_deg
 from benchmarks.skies import exposure_maps, real_sky
 from models import evaluate as ev
-from models.likelihood.detect import near_cell
+from models.likelihood.neighbourhood import near_cell
 from models.likelihood.optics import healpix_point_spread
 from models.stream import TileBatch, render_batch
 from models.training.seeds import sky_rng

@@ -5,7 +5,7 @@ pixels: positions by `anchor`, expected photons of all sources together by expec
 posterior probability of each by `evidence`.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -15,12 +15,14 @@ from scipy.special import expit
 
 from models.likelihood.anchor import STRAY_DEG, anchors, distinct, distinct_from
 from models.likelihood.background import BackgroundScales, Images
+from models.likelihood.detections import Detections
 from models.likelihood.evidence import POPULATIONS, Population, SourceTest, weigh
 from models.likelihood.matched_filter import peaks
-from models.likelihood.neighbourhood import moved
+from models.likelihood.neighbourhood import near_cell
 from models.likelihood.optics import band_fractions
 from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import TileSky
+from models.likelihood.wide_search import searchable, wide_detections
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
 from sky.frames import lon_lat, unit_vectors
@@ -67,45 +69,6 @@ class DetectionConfig:
     margin_deg: float = 0.5
 
 
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """Detected sources; arrays [N] unless said otherwise.
-
-    Attributes
-    ----------
-    tile : array of int
-    glon_deg, glat_deg : array
-    ts : array
-        Likelihood-ratio test statistic of a power law of the survey's index against no source here.
-    det_prob : array
-        Posterior probability that the counts need a point source here (`evidence`).
-    flux_cm2_s : array
-        In the survey's headline range, for the survey's index.
-    background_sr : array [N, n_planes]
-        Expected counts per sr at the position, the wings of neighbours not included.
-    """
-
-    tile: Ints
-    glon_deg: Floats
-    glat_deg: Floats
-    ts: Floats
-    det_prob: Floats
-    flux_cm2_s: Floats
-    background_sr: Floats
-
-    def __len__(self) -> int:
-        return len(self.tile)
-
-    def select(self, which: NDArray[np.generic]) -> Self:
-        """Some of the rows."""
-        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
-
-    @classmethod
-    def concatenate(cls, parts: list[Self]) -> Self:
-        """Several tiles' detections as one."""
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
-
-
 HOPELESS_TS = 2.0  # pixels below it in one pass stay below `candidate_ts` in the next
 ANCHOR_PHOTONS = 10.0  # photons of the faint source that `anchor` looks for
 ANCHOR_REACH = 0.8
@@ -145,7 +108,13 @@ def detect_tile(
     sky = TileSky.of(cube, exposure, response, grid, tile)
     found = search(sky, config)
     settled = settle_places(sky, found, anchor_ratio(sky, cube), config.margin_deg)
-    return judge(sky, settled, exposure, config)
+    judged = judge(sky, settled, exposure, config)
+    if not searchable(cube.survey):
+        return judged
+    sources = sky.mixture(settled.vectors, settled.extent).density(settled.photons)
+    rest = sky.thinned(sky.per_sr(settled.background), sources)
+    wide = wide_detections(sky, exposure, response, rest, settled.background)
+    return Detections.concatenate([judged, wide]).by_probability()
 
 
 def anchor_ratio(sky: TileSky, cube: CountsCube) -> Floats:
@@ -224,15 +193,6 @@ def settle_places(sky: TileSky, found: Candidates, ratio: Floats, margin_deg: fl
     return Candidates(vectors, found.extent, photons, found.background).only(keep)
 
 
-def near_cell(tile: int, vectors: Floats, margin_deg: float) -> NDArray[np.bool_]:
-    """Positions [n, 3] in a tile's cell or within a margin of it."""
-    inside = owner(*lon_lat(vectors)) == tile
-    for angle in np.arange(8) * np.pi / 4:
-        step = np.full(len(vectors), margin_deg)
-        inside |= owner(*lon_lat(moved(vectors, step * np.cos(angle), step * np.sin(angle)))) == tile
-    return inside
-
-
 def judge(sky: TileSky, found: Candidates, exposure: ExposureMaps, config: DetectionConfig) -> Detections:
     """Weigh the candidates of the tile's own cell; keep those that are probable enough."""
     survey = exposure.survey
@@ -260,6 +220,7 @@ def judge(sky: TileSky, found: Candidates, exposure: ExposureMaps, config: Detec
         det_prob=expit(weighed.log_odds),
         flux_cm2_s=weighed.flux_cm2_s,
         background_sr=sky.background_at(found.background, glon, glat),
+        disc_deg=np.zeros(len(glon)),
     )
     kept = np.flatnonzero(detections.det_prob >= config.min_det_prob)
     return detections.select(kept[np.argsort(-weighed.log_odds[kept], kind="stable")])

@@ -18,9 +18,9 @@ from models.likelihood.fit import Measurements, measure_some
 from models.likelihood.optics import (
     N_PROFILES,
     PointSpread,
-    band_fractions,
     healpix_point_spread,
     nearest_index_step,
+    power_law_index,
 )
 from models.likelihood.surroundings import Surroundings
 from sky.exposure import ExposureMaps
@@ -31,7 +31,6 @@ Floats = NDArray[np.float64]
 
 TS_EXTENDED = 25.0
 HARDER_SIGMA = 3.0
-BACKGROUND_INDICES = np.linspace(1.0, 4.0, 301)
 
 
 def measure_discs(
@@ -109,14 +108,3 @@ def harder_than_background(
     photons, yields = (sky.background_total / area_sr) @ in_band, exposures @ in_band
     index = power_law_index(photons / np.maximum(yields, 1e-300), measured.band_sqrt_ts**2, survey)
     return index - measured.index > HARDER_SIGMA * measured.unc_index
-
-
-def power_law_index(intensity: Floats, weight: Floats, survey: Survey) -> Floats:
-    """Index of the power law nearest to the logarithms of band intensities [n, n_bands], by their weights, [n]."""
-    first = [[band for band, _ in survey.planes].index(band) for band in range(len(survey.bands))]
-    law = np.log(band_fractions(survey, BACKGROUND_INDICES)[:, first])
-    seen = np.where(intensity > 0, weight, 0.0)
-    seen = (seen / np.maximum(seen.sum(axis=1, keepdims=True), 1e-300))[:, None, :]
-    off = np.log(np.maximum(intensity, 1e-300))[:, None, :] - law
-    off -= np.sum(off * seen, axis=2, keepdims=True)
-    return BACKGROUND_INDICES[np.sum(off**2 * seen, axis=2).argmin(axis=1)]

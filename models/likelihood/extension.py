@@ -77,6 +77,18 @@ class Extensions:
         """Some of the rows."""
         return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
 
+    @classmethod
+    def concatenate(cls, parts: list[Self]) -> Self:
+        """Several as one."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def replaced(self, which: NDArray[np.bool_], other: Self) -> Self:
+        """Some of the rows [N] by those of another one's."""
+        columns = {f.name: getattr(self, f.name).copy() for f in fields(self)}
+        for name, column in columns.items():
+            column[which] = getattr(other, name)
+        return type(self)(**columns)
+
 
 def extensions(around: Surroundings, measured: Measurements, exposure: ExposureMaps) -> Extensions:
     """Fit discs to measured sources.

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri_exp
 
 from models.likelihood.band_fit import BandProfile, fit_bands
-from models.likelihood.detect import Detections
+from models.likelihood.detections import Detections
 from models.likelihood.evidence import POPULATIONS
 from models.likelihood.flags import Flags
 from models.likelihood.localise import equatorial_angle_deg, localise, with_systematics
@@ -95,6 +95,11 @@ class Measurements:
     def select(self, which: NDArray[np.generic]) -> Self:
         """Some of the rows."""
         return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: list[Self]) -> Self:
+        """Several as one."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
     def replaced(self, which: NDArray[np.bool_], other: Self) -> Self:
         """Some of the rows [N] by those of another one's."""

@@ -39,6 +39,9 @@ class Flags(IntFlag):
     """Class probabilities come from a network without yearly images."""
     IMPROBABLE = 134217728
     """`Prob_Real` is below the operating threshold, which the network's model card has from validation skies."""
+    WIDE = 268435456
+    """Found by the search for wide sources, as a disc of 0.8 degrees or more that is harder than what surrounds it;
+    the networks say nothing of it, and it has no light curve."""
 
 
 def flag_meanings() -> dict[int, str]:

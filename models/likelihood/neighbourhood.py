@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from sky.counts import CountsCube
-from sky.tiles import COVER_ORDER, cell_ranges
+from sky.frames import lon_lat
+from sky.tiles import COVER_ORDER, cell_ranges, owner
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -91,6 +92,15 @@ def offsets_deg(vectors: Floats, others: Floats) -> tuple[Floats, Floats]:
     """Offsets of places [n, 3] from nearby positions [n, 3] along galactic east and north."""
     east, north = tangent_axes(vectors)
     return np.degrees(np.sum(others * east, axis=1)), np.degrees(np.sum(others * north, axis=1))
+
+
+def near_cell(tile: int, vectors: Floats, margin_deg: float) -> NDArray[np.bool_]:
+    """Positions [n, 3] in a tile's cell or within a margin of it."""
+    inside = owner(*lon_lat(vectors)) == tile
+    for angle in np.arange(8) * np.pi / 4:
+        step = np.full(len(vectors), margin_deg)
+        inside |= owner(*lon_lat(moved(vectors, step * np.cos(angle), step * np.sin(angle)))) == tile
+    return inside
 
 
 @dataclass(frozen=True, eq=False)

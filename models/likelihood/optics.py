@@ -31,6 +31,7 @@ SEPARATIONS_DEG = CORE_DEG * np.sinh(_STEP * np.arange(STEPS))
 EXTENTS_DEG = (0.0, 0.12, 0.2, 0.3, 0.45)
 # Photon indices for which points have a PSF of their own, in steps: softer sources are blurred more.
 INDEX_STEPS = (-0.8, 0.0, 0.8, 1.6, 2.4)
+LAW_INDICES = np.linspace(1.0, 4.0, 301)  # that `power_law_index` knows
 N_PROFILES = len(EXTENTS_DEG) + len(INDEX_STEPS)  # of `healpix_point_spread`
 
 
@@ -163,6 +164,12 @@ def disc_spread(survey: Survey, response: Response, radii_deg: Sequence[float]) 
     return _blurred(survey, response, _pixel_sides_deg(survey) / np.sqrt(12), profiles)
 
 
+def wide_disc_spread(survey: Survey, response: Response, radii_deg: Sequence[float]) -> PointSpread:
+    """Discs much wider than the PSF, with the survey's index: profiles by radius."""
+    profiles = [Profile(survey.reference_index, disc_deg=radius) for radius in radii_deg]
+    return _blurred(survey, response, _pixel_sides_deg(survey) / np.sqrt(12), profiles)
+
+
 @lru_cache(maxsize=8)
 def blurred_point_spread(survey: Survey, response: Response, pixel_deg: float) -> PointSpread:
     """The same, points only, counted once more in pixels of side `pixel_deg` by the HEALPix pixels' centres."""
@@ -179,6 +186,29 @@ def band_fractions(survey: Survey, index: ArrayLike) -> Floats:
     high = np.array([survey.bands[b].emax_gev for b, _ in survey.planes])
     first, last = survey.flux_range_gev
     return (high**power - low**power) / (last**power - first**power)
+
+
+def power_law_index(
+    intensity: Floats, weight: Floats, survey: Survey, bands: NDArray[np.int64] | None = None
+) -> Floats:
+    """Index of the power law nearest to the logarithms of band intensities, by their weights, [n].
+
+    Parameters
+    ----------
+    intensity, weight : array [n, n_bands]
+        Photons a cm2 s, sr or not; those of 0 do not count.
+    survey : Survey
+    bands : array of int [n_bands], optional
+        All of the survey where not given.
+    """
+    numbers = np.arange(len(survey.bands)) if bands is None else bands
+    first = [[band for band, _ in survey.planes].index(band) for band in numbers]
+    law = np.log(band_fractions(survey, LAW_INDICES)[:, first])
+    seen = np.where(intensity > 0, weight, 0.0)
+    seen = (seen / np.maximum(seen.sum(axis=1, keepdims=True), 1e-300))[:, None, :]
+    off = np.log(np.maximum(intensity, 1e-300))[:, None, :] - law
+    off -= np.sum(off * seen, axis=2, keepdims=True)
+    return LAW_INDICES[np.sum(off**2 * seen, axis=2).argmin(axis=1)]
 
 
 def tile_exposures(exposure: ExposureMaps, grid: TileGrid, tile: int) -> Floats:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.likelihood.background import BackgroundScales, Images
-from models.likelihood.detect import Detections
+from models.likelihood.detections import Detections
 from models.likelihood.evidence import BACKGROUND_ERROR
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.mixture import Mixture
@@ -153,6 +153,26 @@ class Surroundings:
         )
 
 
+def settled(
+    sky: TileSky, detections: Detections, exposure: ExposureMaps
+) -> tuple[Ints, Mixture, Floats, Images]:
+    """Rows of the sources in a tile's sight, all of them fitted together: mixture, photons, background.
+
+    Wide sources are the background's: as points they have no photons.
+    """
+    survey, grid = exposure.survey, sky.grid
+    vectors = unit_vectors(detections.glon_deg, detections.glat_deg)
+    centre = unit_vectors(*grid.centre(sky.tile))
+    seen = np.flatnonzero(vectors @ centre > np.cos(np.radians(grid.width_deg * 0.75)))
+    exposures = exposure.of_planes(detections.glon_deg[seen], detections.glat_deg[seen])
+    flux = np.where(detections.disc_deg > 0, 0.0, detections.flux_cm2_s)[seen, None]
+    photons = flux * exposures * band_fractions(survey, survey.reference_index)
+    scales = BackgroundScales()
+    mixture = sky.mixture(vectors[seen], np.zeros(len(seen), np.int64))
+    background = sky.background_between(mixture, photons, scales)
+    return seen, *sky.settle(mixture, photons, background, scales, MEASURING)
+
+
 def _of_tile(
     detections: Detections,
     rows: Ints,
@@ -167,15 +187,7 @@ def _of_tile(
     sky = TileSky.of(cube, exposure, response, grid, tile)
     spread = healpix_point_spread(survey, response)
     vectors = unit_vectors(detections.glon_deg, detections.glat_deg)
-    centre = unit_vectors(*grid.centre(tile))
-    seen = np.flatnonzero(vectors @ centre > np.cos(np.radians(grid.width_deg * 0.75)))
-    exposures = exposure.of_planes(detections.glon_deg[seen], detections.glat_deg[seen])
-    photons = detections.flux_cm2_s[seen, None] * exposures * band_fractions(survey, survey.reference_index)
-    scales = BackgroundScales()
-    mixture = sky.mixture(vectors[seen], np.zeros(len(seen), np.int64))
-    background = sky.background_between(mixture, photons, scales)
-    mixture, photons, background = sky.settle(mixture, photons, background, scales, MEASURING)
-
+    seen, mixture, photons, background = settled(sky, detections, exposure)
     mine = np.searchsorted(seen, rows)
     radius = np.clip(2 * spread.radius_deg(0.9), *FIT_RADIUS_DEG)
     pixels = sky_pixels(cube, cover(vectors[rows], float(radius.max())))

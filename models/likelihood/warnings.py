@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from models.likelihood.band_fit import BandFluxes
-from models.likelihood.detect import Detections
+from models.likelihood.detections import Detections
 from models.likelihood.flags import Flags
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.localise import Localisation
@@ -91,7 +91,8 @@ def nearest_brighter(detections: Detections) -> Floats:
     vectors = unit_vectors(detections.glon_deg, detections.glat_deg)
     pairs = cKDTree(vectors).query_pairs(2 * np.sin(np.radians(SEARCH_DEG) / 2), output_type="ndarray")
     chord = np.linalg.norm(vectors[pairs[:, 0]] - vectors[pairs[:, 1]], axis=1)
-    first_fainter = detections.flux_cm2_s[pairs[:, 0]] < detections.flux_cm2_s[pairs[:, 1]]
+    flux = np.where(detections.disc_deg > 0, 0.0, detections.flux_cm2_s)  # what is wide outshines nothing
+    first_fainter = flux[pairs[:, 0]] < flux[pairs[:, 1]]
     fainter = np.where(first_fainter, pairs[:, 0], pairs[:, 1])
     nearest = np.full(len(vectors), np.inf)
     np.minimum.at(nearest, fainter, np.degrees(2 * np.arcsin(chord / 2)))

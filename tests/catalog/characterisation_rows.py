@@ -59,6 +59,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "npred": 10.0,
     },
     "variability": {"detection_id": 1, "variability_index": 20.0},
+    "wide_disc": {"detection_id": 1, "radius_deg": 1.3},
     "model_card": {"sha256": SHA, "name": "localise-lat-10gev", "card": {}},
     "run_model": {"run_id": 1, "sha256": SHA},
 }
@@ -73,10 +74,15 @@ FRESH: dict[str, dict[str, Any]] = {
     "curved_spectrum": {"detection_id": 2},
     "slice_flux": {"slice": 1},
     "variability": {"detection_id": 2},
+    "wide_disc": {"detection_id": 2},
     "model_card": {"sha256": "e" * 64},
     "run_model": {"sha256": "f" * 64},
 }
 FAULTS: dict[str, dict[str, list[dict[str, Any]]]] = {
+    "wide_disc": {
+        "radius_range": [{"radius_deg": 0.0}, {"radius_deg": 181.0}, {"radius_deg": NAN}],
+        "fk_wide_disc_detection_id_detection": [{"detection_id": 99}],
+    },
     "energy_band": {
         "band_not_negative": [{"band": -1}],
         "edges_order": [{"emin_gev": 0.0}, {"emax_gev": 1.0}, {"emax_gev": INF}, {"emax_gev": NAN}],

@@ -11,7 +11,6 @@ from catalog.ledger import create_run
 from catalog.store import (
     copy_rows,
     position_columns,
-    read_detections,
     register_observation,
     write_associations,
     write_detections,
@@ -63,6 +62,13 @@ def new_run(conn: Connection, seed: int = 1, survey: str = "lat-10gev", n_slices
     )
 
 
+def found_before(conn: Connection, run_id: int) -> dict[str, np.ndarray]:
+    """Ids and places of a run's detections, at any revision."""
+    query = text("SELECT id, glon_deg, glat_deg FROM detection WHERE run_id = :run ORDER BY tile, ordinal")
+    columns = zip(*conn.execute(query, {"run": run_id}), strict=True)
+    return dict(zip(("id", "glon_deg", "glat_deg"), map(np.array, columns), strict=True))
+
+
 def some_detections(
     rng: np.random.Generator, tiles: list[int], n: int, n_planes: int = 3
 ) -> dict[str, np.ndarray]:
@@ -74,6 +80,7 @@ def some_detections(
         "det_prob": rng.uniform(0, 1, n),
         "flux_cm2_s": rng.uniform(1e-12, 1e-9, n),
         "background_sr": rng.uniform(0, 1e5, (n, n_planes)),
+        "disc_deg": np.zeros(n),
     }
 
 
@@ -178,7 +185,7 @@ def characterise_run(
 ) -> None:
     """Add to a run what networks, extension, light-curve fits and log-parabolas say of its detections."""
     rng = np.random.default_rng(run_id)
-    rows = read_detections(conn, run_id)
+    rows = found_before(conn, run_id)
     ids = rows["id"]
     write_networks(conn, ids, some_networks(rng, rows["glon_deg"], rows["glat_deg"], n_bands))
     tried = np.arange(len(ids)) % 2 == 0
@@ -216,7 +223,7 @@ def finished_run(
         detections["glat_deg"][0],
     )
     write_detections(conn, run_id, [0, 1, 2], detections)
-    rows = read_detections(conn, run_id)
+    rows = found_before(conn, run_id)
     ids = rows["id"]
     measured = some_measurements(rng, rows["glon_deg"], rows["glat_deg"], n_bands)
     for name in ("conf_68_semimajor_deg", "conf_68_semiminor_deg", "conf_95_semimajor_deg"):

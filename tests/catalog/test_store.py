@@ -29,6 +29,7 @@ def test_the_same_content_is_the_same_observation(engine: Engine) -> None:
 @pytest.mark.parametrize("form", [dict, pd.DataFrame])
 def test_detections_come_back_as_they_went_in(engine: Engine, form: type) -> None:
     given = some_detections(np.random.default_rng(1), [3, 4], 40)
+    given["disc_deg"][[2, 31]] = 0.8, 2.0
     source = form(given | {"background_sr": list(given["background_sr"])}) if form is pd.DataFrame else given
     with engine.begin() as conn:
         run = new_run(conn)
@@ -38,9 +39,12 @@ def test_detections_come_back_as_they_went_in(engine: Engine, form: type) -> Non
         assert {*read} - {*store.read_detections(conn, run)} == {"background_sr"}
     likely = frame[frame["det_prob"] >= 0.4]
     assert 0 < len(likely) < len(frame)
+    order = np.argsort(given["tile"], kind="stable")
+    np.testing.assert_array_equal(
+        read.pop("disc_deg"), given["disc_deg"][order][frame["det_prob"].to_numpy() >= 0.4]
+    )
     for name, values in read.items():
         assert np.array_equal(values, np.stack(likely[name])), name
-    order = np.argsort(given["tile"], kind="stable")
     for name in ("tile", "ts", "det_prob", "flux_cm2_s", "glat_deg", "glon_deg"):
         np.testing.assert_array_equal(frame[name], given[name][order])
     np.testing.assert_array_equal(np.stack(frame["background_sr"]), given["background_sr"][order])

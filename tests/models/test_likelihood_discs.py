@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.likelihood import Flags, extensions, light_curves, measure, measure_discs
-from models.likelihood.discs import TS_EXTENDED, power_law_index
-from models.likelihood.optics import band_fractions
+from models.likelihood.discs import TS_EXTENDED
+from models.likelihood.optics import band_fractions, power_law_index
 from models.likelihood.surroundings import Surroundings
 from sky.frames import separation_deg
 from sky.survey import get_survey

@@ -31,6 +31,7 @@ def as_detections(sky: KnownSky, seed: int) -> Detections:
         det_prob=np.ones(n),
         flux_cm2_s=sky.flux_cm2_s * np.exp(rng.normal(0, 0.3, n)),
         background_sr=np.repeat(HIGH_LATITUDE_SR[None], n, axis=0),
+        disc_deg=np.zeros(n),
     )
 
 

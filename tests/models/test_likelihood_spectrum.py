@@ -179,7 +179,14 @@ def pulsars():
     )
     rough = truth * np.exp(np.random.default_rng(6).normal(0, 0.3, n))
     found = Detections(
-        owner(glon, glat), glon, glat, 1e3 * one, one, rough, np.repeat(SIX_BANDS_SR[None], n, 0).repeat(2, 1)
+        tile=owner(glon, glat),
+        glon_deg=glon,
+        glat_deg=glat,
+        ts=1e3 * one,
+        det_prob=one,
+        flux_cm2_s=rough,
+        background_sr=np.repeat(SIX_BANDS_SR[None], n, 0).repeat(2, 1),
+        disc_deg=np.zeros(n),
     )
     around = Surroundings.of(found, np.arange(n), sky.cube, sky.exposure, sky.response)
     measured = measure(around, sky.exposure)

@@ -86,7 +86,14 @@ def test_truths_are_given_to_the_detections_next_to_them() -> None:
     tile = owner(lon, lat)
     n = len(lon)
     listed = Detections(
-        tile, lon, lat, np.full(n, 25.0), np.full(n, 0.9), np.full(n, 1e-10), np.ones((n, len(SURVEY.planes)))
+        tile=tile,
+        glon_deg=lon,
+        glat_deg=lat,
+        ts=np.full(n, 25.0),
+        det_prob=np.full(n, 0.9),
+        flux_cm2_s=np.full(n, 1e-10),
+        background_sr=np.ones((n, len(SURVEY.planes))),
+        disc_deg=np.zeros(n),
     )
     truths = Truths(
         np.array([101.02, 100.0]),

@@ -132,7 +132,7 @@ def test_what_is_too_improbable_is_kept_as_found_and_changes_no_source(
     assert 0.1 <= found["det_prob"].min() < 0.5 and len(rows) < len(found)
     assert measured["detection_id"].tolist() == rows["id"].tolist()
     alone = Detections(
-        *(rows[f.name].to_numpy() for f in fields(Detections)[:-1]),
+        **{f.name: rows[f.name].to_numpy() for f in fields(Detections) if f.name != "background_sr"},
         background_sr=np.array(rows["background_sr"].to_list()),
     )
     cube, exposure = sky[1].cube, sky[1].exposure
