@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from models.characterise import has_networks
 from models.detectors import require_detector
-from models.likelihood.extension import disc_table
+from models.likelihood.discs import all_shapes
 from models.likelihood.matched_filter import matched_filter
-from models.likelihood.optics import healpix_point_spread
+from models.likelihood.regions import contained
+from models.likelihood.wide_search import searchable
 from sky.response import load_response
 from sky.survey import get_survey
 from sky.tiles import TileGrid
@@ -25,8 +26,9 @@ def make_tables(expected: Expected) -> None:
     """Make the tables of the PSF; those made before a fork are the same memory in all processes."""
     survey, response = get_survey(expected.survey), load_response(expected.irfs)
     matched_filter(survey, response, TileGrid(survey))
-    healpix_point_spread(survey, response)
-    disc_table(survey, response)
+    all_shapes(survey, response)
+    if searchable(survey):
+        contained(survey, response)
 
 
 def load_networks(expected: Expected) -> None:

@@ -101,7 +101,7 @@ def harder_than_background(
         Of these.
     exposure : ExposureMaps
     """
-    detections, sky, survey = around.measured.select(which), around.joined().select(which), around.survey
+    detections, sky, survey = around.measured.select(which), around.joined(which), around.survey
     exposures = exposure.of_planes(detections.glon_deg, detections.glat_deg)
     in_band = np.equal.outer([band for band, _ in survey.planes], np.arange(len(survey.bands))).astype(float)
     area_sr = 2 * np.pi * (1 - np.cos(np.radians(sky.near.radius_deg)))

@@ -153,7 +153,7 @@ def measure_some(around: Surroundings, which: NDArray[np.bool_], exposure: Expos
     survey = around.survey
     if not which.any():
         return _empty(len(survey.bands))
-    detections, sky = around.measured.select(which), around.joined().select(which)
+    detections, sky = around.measured.select(which), around.joined(which)
     exposures = exposure.of_planes(detections.glon_deg, detections.glat_deg)
     prior = POPULATIONS[survey.name].spectra
     first = fit_spectrum(sky, sky.psf(), exposures, survey, detections.flux_cm2_s, prior.straight())

@@ -13,7 +13,7 @@ from sky.survey import Survey
 Floats = NDArray[np.float64]
 
 GAP_DEG, RING_DEG = 0.5, 2.0  # a ring begins and ends so far from the rim of its disc
-COARSE_DEG = 0.2
+COARSE_DEG = 0.25
 
 
 @dataclass(frozen=True, eq=False)

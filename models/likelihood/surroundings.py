@@ -1,7 +1,7 @@
 """What lies round the sources that are to be measured: pixels, background and neighbours, ready for fits."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -122,18 +122,24 @@ class Surroundings:
         """The detections that are measured, by tile."""
         return self.detections.select(self.order)
 
+    def by_tile(self, values: NDArray[Any]) -> list[NDArray[Any]]:
+        """Values of the sources, sorted by tile, split into those of each tile."""
+        return np.split(values, np.cumsum([len(tile.mine) for tile in self.tiles])[:-1])
+
     def shaped(self, profile: Ints, spread: PointSpread) -> Self:
         """The same, the sources measured with other profiles [N], sorted by tile, of a table that has all theirs."""
-        ends = np.cumsum([len(tile.mine) for tile in self.tiles])
         tiles = [
-            replace(tile, sky=replace(tile.sky, spread=spread, profile=profile[end - len(tile.mine) : end]))
-            for tile, end in zip(self.tiles, ends, strict=True)
+            replace(tile, sky=replace(tile.sky, spread=spread, profile=own))
+            for tile, own in zip(self.tiles, self.by_tile(profile), strict=True)
         ]
         return replace(self, tiles=tiles)
 
-    def joined(self) -> LocalSky:
-        """Surroundings of all tiles' sources as one; at least one tile is needed."""
+    def joined(self, which: NDArray[np.bool_] | None = None) -> LocalSky:
+        """Surroundings of some of the sources [N], sorted by tile, or of all, as one; at least one is needed."""
         parts = [tile.sky for tile in self.tiles]
+        if which is not None:
+            some = zip(parts, self.by_tile(which), strict=True)
+            parts = [part if own.all() else part.select(own) for part, own in some if own.any()]
         counts = [p.near.n for p in parts]
         first = np.concatenate([[0], np.cumsum(counts)[:-1]])
         columns = {
