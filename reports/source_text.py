@@ -62,7 +62,7 @@ def tables(source: Source) -> list[tuple[str, TextTable, str]]:
     """Title, table and what to say when it is empty: spectrum, light curve, classes, associations, flags."""
     return [
         ("Fluxes by band", spectrum_table(source), "No band was measured."),
-        ("Fluxes by time", light_table(source), "The observation has no time slices."),
+        ("Fluxes by time", light_table(source), "None was measured: no time slices, or a wide source."),
         (
             "Class probabilities",
             class_table(source),

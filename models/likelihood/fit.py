@@ -17,7 +17,7 @@ from models.likelihood.optics import spectral_profile
 from models.likelihood.spectral_shares import Shares, pivot_gev
 from models.likelihood.spectrum import SpectralFit, fit_spectrum
 from models.likelihood.surroundings import Surroundings
-from models.likelihood.warnings import crowding, nearest_brighter, warnings
+from models.likelihood.warnings import crowding, inside_wide, nearest_brighter, warnings
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
 from sky.frames import lon_lat, unit_vectors
@@ -171,7 +171,8 @@ def measure_some(around: Surroundings, which: NDArray[np.bool_], exposure: Expos
     start = unit_vectors(detections.glon_deg, detections.glat_deg)
     glon, glat = lon_lat(moved(start, place.east_deg, place.north_deg))
     npred = bands.flux_cm2_s * profile.per_band(exposures)
-    brighter_deg = nearest_brighter(around.detections)[around.order[which]]
+    rows = around.order[which]
+    brighter_deg, inside = nearest_brighter(around.detections)[rows], inside_wide(around.detections)[rows]
     r68 = with_systematics(place.r68_deg, 68, survey.name)
     r95 = with_systematics(place.r95_deg, 95, survey.name)
     return Measurements(
@@ -191,7 +192,8 @@ def measure_some(around: Surroundings, which: NDArray[np.bool_], exposure: Expos
         npred=curved.photons.sum(axis=1),
         flags=warnings(place, curved, bands, survey)
         | crowding(detections, sky, bands, npred, brighter_deg)
-        | np.where((exposures <= 0).any(axis=1), Flags.NO_EXPOSURE, 0),
+        | np.where((exposures <= 0).any(axis=1), Flags.NO_EXPOSURE, 0)
+        | np.where(inside, Flags.IN_WIDE, 0),
         band_flux=bands.flux_cm2_s,
         band_unc_low=bands.unc_low_cm2_s,
         band_unc_high=bands.unc_high_cm2_s,

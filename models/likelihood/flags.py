@@ -42,6 +42,8 @@ class Flags(IntFlag):
     WIDE = 268435456
     """Found by the search for wide sources, as a disc of 0.8 degrees or more that is harder than what surrounds it;
     the networks say nothing of it, and it has no light curve."""
+    IN_WIDE = 536870912
+    """Inside the disc of a wide source, and maybe a part of it."""
 
 
 def flag_meanings() -> dict[int, str]:

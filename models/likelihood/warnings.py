@@ -97,3 +97,12 @@ def nearest_brighter(detections: Detections) -> Floats:
     nearest = np.full(len(vectors), np.inf)
     np.minimum.at(nearest, fainter, np.degrees(2 * np.arcsin(chord / 2)))
     return nearest
+
+
+def inside_wide(detections: Detections) -> NDArray[np.bool_]:
+    """Whether detections lie inside the disc of a wide source that is not themselves, [N]."""
+    vectors = unit_vectors(detections.glon_deg, detections.glat_deg)
+    wide = np.flatnonzero(detections.disc_deg > 0)
+    near = vectors @ vectors[wide].T > np.cos(np.radians(detections.disc_deg[wide]))
+    near[wide, np.arange(len(wide))] = False
+    return np.asarray(near.any(axis=1))

@@ -120,7 +120,8 @@ def _measure(
     unc_flux, unc_index = fit_errors(fit, inside[..., seen], outside[..., seen], weight)
     nearest = nearest_index(fit.index)
     of_band = inside[:, nearest[0]] / _band_shares(survey, INDICES[nearest])
-    bands = _bands(disc, ring, known, fit.ratio[:, None], of_band)
+    used = np.isin(np.arange(len(survey.bands)), seen)
+    bands = _bands(disc, ring, known, fit.ratio[:, None], of_band, used)
     r68, r95 = (sigma_deg * np.sqrt(drop) for drop in (DROP_68, DROP_95))
     flags = Flags.EXTENDED | Flags.WIDE | np.where(r95 > LONG_R95_DEG, Flags.BAD_POSITION, 0)
     measured = replace(
@@ -174,19 +175,26 @@ def _place(
 
 
 def _bands(
-    disc: Floats, ring: Floats, known: Floats, ratio: Floats, photons_a_flux: Floats
+    disc: Floats,
+    ring: Floats,
+    known: Floats,
+    ratio: Floats,
+    photons_a_flux: Floats,
+    used: NDArray[np.bool_],
 ) -> dict[str, Floats]:
-    """Band fluxes of what discs have over their share of the ring's counts, all [n, n_bands]."""
+    """Band fluxes of what discs have over their share of the ring's counts, all [n, n_bands]; `used` [n_bands]."""
     behind = ratio * ring
     systematic = np.hypot(SPECTRUM_ERROR * behind, WING_ERROR * known)
     sigma = np.hypot(np.sqrt(np.maximum(disc + ratio * behind, 1.0)), systematic)
     photons = np.maximum(disc - behind, 0.0)
     ts = (photons / sigma) ** 2
-    error = sigma / photons_a_flux
+    ts[:, ~used] = 0.0  # where the PSF is as wide as the disc, an excess may be anything's: a limit
+    limit, error = ts < UPPER_LIMIT_TS, sigma / photons_a_flux
+    flux = photons / photons_a_flux
     return {
-        "band_flux": photons / photons_a_flux,
-        "band_unc_low": np.where(ts < UPPER_LIMIT_TS, np.nan, -error),
-        "band_unc_high": error,
+        "band_flux": np.where(used, flux, 0.0),
+        "band_unc_low": np.where(limit, np.nan, -error),
+        "band_unc_high": np.where(used, error, flux / 2 + error),
         "band_sqrt_ts": np.sqrt(ts),
-        "band_npred": photons,
+        "band_npred": np.where(used, photons, 0.0),
     }

@@ -90,6 +90,7 @@ def test_a_measured_disc_has_its_flux_index_and_place_within_errors(hard):
     assert measured.flags[0] & Flags.WIDE and measured.flags[0] & Flags.EXTENDED
     assert extended.ext_radius_deg[0] == found.disc_deg[0] and extended.ts_ext[0] > 25
     assert np.isnan(measured.curvature).all() and measured.signif_avg[0] > as_point.signif_avg[0]
+    assert np.isnan(measured.band_unc_low[0, :2]).all() and not measured.band_sqrt_ts[0, :2].any()
     hardest = measured.band_flux[0, -2:]
     truth = [band_flux(SURVEY, sky.flux_cm2_s, sky.index, band)[0] for band in (4, 5)]
     assert hardest == pytest.approx(truth, rel=0.4)

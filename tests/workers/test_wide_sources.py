@@ -23,7 +23,7 @@ from tests.models.test_likelihood_wide import EMISSION_SR
 from workers.characterising import characterise_rows
 from workers.networks import network_settings
 
-SURVEY, PLACE, POINT, RADIUS_DEG, SEED = get_survey("lat-6band"), (40.0, 8.0), (41.5, 9.0), 1.3, 1
+SURVEY, PLACE, POINT, RADIUS_DEG, SEED = get_survey("lat-6band"), (40.0, 8.0), (40.4, 8.3), 1.3, 1
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +86,6 @@ def test_a_wide_source_is_released_with_its_disc(engine: Engine, sky: StoredSky,
     assert source["Source_Name"] in extended["Source_Name"]
     near = separation_deg(others["GLON"], others["GLAT"], *POINT)
     assert near.min() < 0.05
+    inside = separation_deg(others["GLON"], others["GLAT"], *PLACE)
+    assert ((others["Flags"] & Flags.IN_WIDE) > 0)[inside < 0.9].all() and (inside < 0.9).any()
+    assert not (others["Flags"] & Flags.IN_WIDE)[inside > 2.0].any()
