@@ -26,8 +26,9 @@ from benchmarks.release import Steps, machine_lines, table
 from benchmarks.watch import Watch
 from models import evaluate as ev
 from models.detectors import default_detector, default_threshold
+from models.likelihood import Flags
 from sky.data import data_path
-from sky.frames import icrs_to_galactic
+from sky.frames import icrs_to_galactic, separation_deg
 
 SEED = 20261
 SURVEY, VERSION = "lat-6band", "lat-6band-dr2-1"
@@ -42,6 +43,7 @@ GOALS = {
 # Probabilities of the detector's list, and of the release's sources.
 THRESHOLDS = {"Det_Prob": (0.2, 0.3, 0.4, 0.5, 0.7, 0.9), "Prob_Real": (0.0, 0.4, 0.5, 0.6, 0.7, 0.9)}
 TABLES = {"Det_Prob": "RawDetections", "Prob_Real": "LAT_Point_Source_Catalog"}
+LEAST_SIZE_DEG = 0.2
 GOAL_S = 180.0
 HEAD = f"""# A whole release of `{SURVEY}`: a sky of 4FGL-DR2's sources, from cube to published folder
 
@@ -126,6 +128,38 @@ def by_threshold(folder: Path, by: str) -> list[dict[str, float]]:
     return rows
 
 
+def extended(folder: Path) -> list[dict[str, Any]]:
+    """Released sources that seem extended: how many lie in an extended source of the sky, and how wrong fluxes are.
+
+    The flux is compared with that of the extended source which is nearest in radii, in natural logarithms.
+    """
+    sources = fits.getdata(folder / "release" / f"asid-{VERSION}.fits", TABLES["Prob_Real"])
+    truth = Table.read(folder / "sky" / "truth.fits")
+    truth = truth[np.array(truth["Model_SemiMajor"]) >= LEAST_SIZE_DEG]
+    radius, (there, flux) = np.array(truth["Model_SemiMajor"], float), _positions(truth)
+    rows, flags, ts_ext = [], np.array(sources["Flags"]), np.array(sources["TS_Ext"])
+    for name, which in {
+        "`TS_Ext` 25 or more": ts_ext >= 25,
+        "`DISC`": (flags & Flags.DISC) > 0,
+        "`WIDE`": (flags & Flags.WIDE) > 0,
+    }.items():
+        some = sources[which]
+        here = np.array(some["GLON"], float)[:, None], np.array(some["GLAT"], float)[:, None]
+        radii = separation_deg(*here, there.glon_deg, there.glat_deg) / radius
+        inside, nearest = radii.min(axis=1) < 1, radii.argmin(axis=1)
+        wrong = np.abs(np.log(np.array(some["Flux1000"], float) / flux[nearest]))
+        rows.append(
+            {
+                "selection": name,
+                "n": len(some),
+                "inside": int(inside.sum()),
+                "centred": int((radii.min(axis=1) < 0.5).sum()),
+                "median_flux_error": round(float(np.median(wrong[inside])), 2) if inside.any() else None,
+            }
+        )
+    return rows
+
+
 def _positions(table: Any) -> tuple[ev.Positions, NDArray[np.float64]]:
     """Places and fluxes of a table with the columns of 4FGL."""
     ra, dec, flux = (np.array(table[name], float) for name in ("RAJ2000", "DEJ2000", "Flux1000"))
@@ -166,6 +200,13 @@ def markdown(result: dict[str, Any]) -> str:
             "",
             *_listed(result, "Prob_Real"),
             "",
+            f"Sources that seem extended: how many lie in one of {LEAST_SIZE_DEG} degrees or more, in the inner half"
+            " of its radius, and how wrong the flux is (median of the logarithm's error, where inside):",
+            "",
+            "| | rows | inside | centred | flux |",
+            "|---|---|---|---|---|",
+            *("| " + " | ".join(map(str, row.values())) + " |" for row in result["extended"]),
+            "",
             times,
             "",
             table(result["steps"], result["peak_memory_mib"]),
@@ -188,6 +229,7 @@ def main(keep: Path | None, seed: int) -> None:
         folder = Path(temporary) if keep is None else keep.absolute()
         before, steps, peak_mib = measure(folder, seed)
         rows, listed = recovery(folder), {by: by_threshold(folder, by) for by in THRESHOLDS}
+        wide = extended(folder)
     result = {
         "machine": where,
         "load_average_before": round(load, 1),
@@ -198,6 +240,7 @@ def main(keep: Path | None, seed: int) -> None:
         "peak_memory_mib": round(peak_mib, 1),
         "recovery": rows,
         "by_threshold": listed,
+        "extended": wide,
     }
     RESULTS.mkdir(exist_ok=True)
     results(seed).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")

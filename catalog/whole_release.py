@@ -27,7 +27,7 @@ LEFT JOIN class_probability cb ON cb.detection_id = s.detection_id AND cb.varian
 LEFT JOIN extension e ON e.detection_id = s.detection_id
 LEFT JOIN variability v ON v.detection_id = s.detection_id
 CROSS JOIN LATERAL (
-    SELECT n.flux_cm2_s IS NOT NULL
+    SELECT n.flux_cm2_s IS NOT NULL AND m.flags & 1073741824 = 0
         AND m.signif_avg < coalesce((run.settings ->> 'network_flux_below_sigma')::double precision, 0) AS network
 ) h
 CROSS JOIN LATERAL (

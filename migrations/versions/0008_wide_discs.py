@@ -1,8 +1,10 @@
-"""Discs of the search for wide sources, beside the detections that they are.
+"""Discs of the search for wide sources, beside the detections that they are; fluxes of discs are the likelihood's.
 
 Revision ID: 0008
 Revises: 0007
 """
+
+from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import op
@@ -35,7 +37,9 @@ def upgrade() -> None:
         "CREATE TRIGGER released BEFORE INSERT OR UPDATE OR DELETE ON wide_disc"
         " FOR EACH ROW EXECUTE FUNCTION refuse_change_of_released_run()"
     )
+    view = Path(__file__).with_name("0008_catalogue.sql").read_text()
+    op.execute(sa.text(view.replace(":", r"\:")))
 
 
 def downgrade() -> None:
-    op.drop_table("wide_disc")
+    raise NotImplementedError("wide sources would become points")

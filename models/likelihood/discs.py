@@ -8,6 +8,7 @@ Near the plane most sources that seem extended are points on a cloud of interste
 follow. What belongs to a cloud has the background's spectrum; only what is clearly harder counts as a disc.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from models.likelihood.extension import RADII_DEG, Extensions, disc_table
 from models.likelihood.fit import Measurements, measure_some
+from models.likelihood.flags import Flags
 from models.likelihood.optics import (
     N_PROFILES,
     PointSpread,
@@ -62,7 +64,8 @@ def measure_discs(
     as_disc = measure_some(_shaped(around, by_tile, discs, wide), wide, exposure)
     kept = harder_than_background(around, wide, as_disc, exposure)
     wide[wide] = kept
-    found = by_tile.replaced(wide, as_disc.select(kept))
+    found = as_disc.select(kept)
+    found = by_tile.replaced(wide, replace(found, flags=found.flags | Flags.DISC))
     return _shaped(around, by_tile, discs, wide), found.select(around.back)
 
 

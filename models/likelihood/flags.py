@@ -21,8 +21,7 @@ class Flags(IntFlag):
     MOVED = 65536
     """The fit left the detected position by more than its 95 % radius and 0.1 deg."""
     EXTENDED = 131072
-    """Broader than the PSF: measured with a Gaussian of the width that fits best, or as a disc (harder than the
-    background, and from `TS_Ext` 25 on)."""
+    """Broader than the PSF: measured with a Gaussian of the width that fits best, or as a disc (`DISC`)."""
     INDEX_AT_LIMIT = 262144
     """The photon index reached an end of its range."""
     NO_EXPOSURE = 524288
@@ -44,6 +43,9 @@ class Flags(IntFlag):
     the networks say nothing of it, and it has no light curve."""
     IN_WIDE = 536870912
     """Inside the disc of a wide source, and maybe a part of it."""
+    DISC = 1073741824
+    """Measured as a disc: wide, or `TS_Ext` 25 or more and harder than the background. Its catalogue flux is the
+    likelihood's at any significance."""
 
 
 def flag_meanings() -> dict[int, str]:

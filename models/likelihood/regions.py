@@ -128,7 +128,7 @@ def fit_discs(
     inside, outside = (made[..., bands] for made in disc_yields(exposure, response, places, number))
     fit = fit_regions(disc, ring, inside, outside, weights(disc, known))
     planes = np.equal.outer([band for band, _ in survey.planes], bands).astype(float)
-    intensity = fit.background / (exposure.of_planes(*lon_lat(places)) @ planes)
+    intensity = fit.background / np.maximum(exposure.of_planes(*lon_lat(places)) @ planes, 1e-300)
     lit = np.where(fit.background > 1, 1.0, 0.0)
     return replace(fit, harder=power_law_index(intensity, lit, survey, bands) - fit.index)
 

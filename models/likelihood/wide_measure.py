@@ -123,7 +123,7 @@ def _measure(
     used = np.isin(np.arange(len(survey.bands)), seen)
     bands = _bands(disc, ring, known, fit.ratio[:, None], of_band, used)
     r68, r95 = (sigma_deg * np.sqrt(drop) for drop in (DROP_68, DROP_95))
-    flags = Flags.EXTENDED | Flags.WIDE | np.where(r95 > LONG_R95_DEG, Flags.BAD_POSITION, 0)
+    flags = Flags.EXTENDED | Flags.WIDE | Flags.DISC | np.where(r95 > LONG_R95_DEG, Flags.BAD_POSITION, 0)
     measured = replace(
         as_point,
         glon_deg=glon,

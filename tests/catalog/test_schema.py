@@ -118,4 +118,4 @@ def test_the_view_has_the_declared_columns(engine: Engine) -> None:
 
 
 def test_the_view_is_made_from_the_declared_expressions() -> None:
-    assert view_select_list() in (ROOT / "migrations/versions/0007_catalogue.sql").read_text()
+    assert view_select_list() in (ROOT / "migrations/versions/0008_catalogue.sql").read_text()

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 from catalog import store, store_characterisation
 from catalog.freezing import freeze
 from catalog.release import release_table
+from models.likelihood import Flags
 from tests.catalog.small_run import (
     characterise_run,
     finished_run,
@@ -191,6 +192,24 @@ def test_one_switch_chooses_the_flux(engine: Engine, below: float | None, networ
     for prefix in ("", "Unc_"):
         chosen = np.where(by_network, table[f"{prefix}Flux_Network"], table[f"{prefix}Flux_Likelihood"])
         np.testing.assert_array_equal(table[f"{prefix}Flux10000"], chosen)
+
+
+def test_what_is_measured_as_a_disc_has_the_likelihoods_flux(engine: Engine) -> None:
+    with engine.begin() as conn:
+        run = finished_run(conn)
+        characterise_run(conn, run)
+        conn.execute(text("UPDATE run SET settings = settings || '{\"network_flux_below_sigma\": 1e9}'"))
+        conn.execute(
+            text(f"UPDATE measurement SET flags = flags | {int(Flags.DISC)} WHERE detection_id % 3 = 0")
+        )
+        freeze(conn, "v1", run)
+        table = release_table(conn, "v1")
+        view = dict(conn.execute(text("SELECT source_name, flux_method FROM catalogue")).all())
+    disc = (table["Flags"] & Flags.DISC) > 0
+    by_network = table["Flux_Method"] == "network"
+    assert disc.any() and not by_network[disc].any() and by_network[~disc].sum() > 30
+    np.testing.assert_array_equal(table["Flux10000"][disc], table["Flux_Likelihood"][disc])
+    assert {str(row["Source_Name"]): str(row["Flux_Method"]) for row in table} == view
 
 
 def test_without_characterisation_nothing_is_said(engine: Engine) -> None:

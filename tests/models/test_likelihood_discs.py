@@ -55,7 +55,7 @@ def test_hard_discs_get_their_flux_and_their_centre(hard):
     assert np.mean(off[1] < after.conf_95_semimajor_deg) > 0.9
     assert np.median(after.flux_cm2_s / sky.flux_cm2_s) == pytest.approx(1, abs=0.12)
     assert (after.signif_avg > before.signif_avg + 1).all()
-    assert ((after.flags & Flags.EXTENDED) > 0).all()
+    assert ((after.flags & Flags.EXTENDED) > 0).all() and ((after.flags & Flags.DISC) > 0).all()
 
 
 def test_light_curves_of_discs_add_up_to_their_flux(hard):
