@@ -75,7 +75,7 @@ def seen_bands(survey: Survey) -> Ints:
 
 
 def weights(disc: Floats, known: Floats) -> Floats:
-    """What a photon of each band counts, [n, n_bands], in discs with so many photons, and so many of known sources."""
+    """What a photon of each band counts, [n, n_bands], for discs with so many photons and so many of known sources."""
     return 1 / (1 + SPECTRUM_ERROR**2 * disc + (WING_ERROR * known) ** 2 / np.maximum(disc, 1))
 
 

@@ -42,9 +42,10 @@ class Rest:
         return next(k for k in range(max(1, int(COARSE_DEG / pixel_deg)), size + 1) if size % k == 0)
 
     def regions(self, vectors: Floats, radii_deg: Floats, step: int = 1) -> tuple[Floats, Floats, Floats]:
-        """Counts in discs round places [n, 3] and in the rings round them, and known sources' photons in the discs.
+        """Counts in discs round places [n, 3] and in the rings round them, and known sources' photons that bear on them.
 
-        All [n, n_radii, n_bands]. Pixels are taken whole, `step` by `step` of them together.
+        All [n, n_radii, n_bands]; of the last, those in the ring count by how much smaller the disc is. Pixels are taken
+        whole, `step` by `step` of them together.
         """
         counts, known = (together(part, step).reshape(len(part), -1).T for part in (self.counts, self.known))
         x, y = self.sky.grid.vectors_to_pixel(self.sky.tile, self.sky.filter.band, vectors)
@@ -53,7 +54,8 @@ class Rest:
         off = self.sky.filter.smoother.pixel_deg * off.reshape(len(vectors), 1, -1)
         radius = radii_deg[:, None]
         disc, ring = off < radius, (off > radius + GAP_DEG) & (off < radius + RING_DEG)
-        return disc @ counts, ring @ counts, disc @ known
+        share = disc.sum(axis=2, keepdims=True) / np.maximum(ring.sum(axis=2, keepdims=True), 1)
+        return disc @ counts, ring @ counts, disc @ known + share * (ring @ known)
 
 
 def together(images: Floats, step: int) -> Floats:

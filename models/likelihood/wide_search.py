@@ -36,7 +36,7 @@ MARGIN_DEG = 1.5
 MOST_PLACES = 12
 STEPS_DEG = (0.15, 0.05)  # of the places tried round the first, then round the best of these
 # Log odds of a disc's being a source, by ln TS (`scripts.calibrate_wide`).
-PROBABILITY = {"intercept": -20.53, "slope": 5.53}
+PROBABILITY = {"intercept": -8.27, "slope": 2.15}
 
 
 class WideSource(NamedTuple):
