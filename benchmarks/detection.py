@@ -66,7 +66,8 @@ class Searcher:
         self._process.stdin.write(f"{tile}\n".encode())
         self._process.stdin.flush()
         seconds, columns = pickle.load(self._process.stdout)
-        return seconds, Detections(**columns)
+        # a program older than the search for wide sources knows none
+        return seconds, Detections(**{"disc_deg": np.zeros(len(columns["tile"]))} | columns)
 
     def close(self) -> None:
         """End the process."""
