@@ -21,8 +21,8 @@ SURVEY = get_survey("lat-6band")
 PLACE, RADIUS_DEG = (40.0, 8.0), 1.3
 
 
-# Counts per sr of an emission of index 2.6, bright as at low latitude.
-EMISSION_SR = 4e5 * np.array([b.emin_gev**-1.6 - b.emax_gev**-1.6 for b in SURVEY.bands])
+# Counts per sr of an emission of index 2.6, as at middle latitudes.
+EMISSION_SR = 1e5 * np.array([b.emin_gev**-1.6 - b.emax_gev**-1.6 for b in SURVEY.bands])
 
 
 def tile_of(index=1.7, photons=2500.0, seed=5):

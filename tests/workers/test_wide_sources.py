@@ -36,7 +36,7 @@ def sky() -> StoredSky:
         np.array([2500.0, 400.0]) / EXPOSURE_CM2_S,
         np.array([1.7, 2.3]),
         5,
-        background_sr=EMISSION_SR,
+        background_sr=4 * EMISSION_SR,
         disc_deg=np.array([RADIUS_DEG, 0.0]),
         curves=np.ones((2, 2)),
         survey_name=SURVEY.name,
