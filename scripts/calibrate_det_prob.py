@@ -117,7 +117,7 @@ def searched(survey: Survey, configs: Sequence[NetworkDetection]) -> list[Search
         there = owner(truths.glon_deg[inside], truths.glat_deg[inside])
         for of, config in zip(parts, configs, strict=True):
             found = detect_tiles(cube, exposure, response, grid, tiles, PLACES_SEED, config)
-            found = found.select(found.disc_deg == 0)
+            found = found.points()
             found = found.select(inside_blocks(found.glon_deg, found.glat_deg, tiles, BORDER_DEG))
             of.append(
                 Searched(

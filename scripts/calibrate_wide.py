@@ -16,7 +16,7 @@ from models import logistic
 from models.detectors import default_detector, make_detector
 from models.training.drawn_sky import drawn_cubes, exposure_maps
 from models.training.seeds import sky_rng
-from sky.frames import unit_vectors
+from sky.frames import separation_deg
 from sky.response import load_response
 from sky.simulate import SyntheticSky, synthetic_sky
 from sky.survey import get_survey
@@ -31,7 +31,7 @@ LEAST_SIZE_DEG = 0.5
 
 
 def searched(number: int) -> list[tuple[float, ...]]:
-    """Discs on one sky: TS, radius, index of harder spectra, place, and whether each is real."""
+    """Discs on one sky: its number, TS, radius, place, and whether each is real."""
     survey = get_survey(SURVEY)
     seed = int(sky_rng(SEED, "validation", STREAM, number).integers(2**62))
     sky = synthetic_sky(survey, seed, EMISSIONS[number % len(EMISSIONS)], "physical", extended=True)
@@ -51,8 +51,8 @@ def is_real(glon_deg: Floats, glat_deg: Floats, sky: SyntheticSky) -> NDArray[np
     """Whether discs at these places are sources of the sky."""
     sources = sky.sources
     wide = np.flatnonzero(sources.size_deg >= LEAST_SIZE_DEG)
-    there = unit_vectors(sources.glon_deg[wide], sources.glat_deg[wide])
-    apart = np.degrees(np.arccos(np.clip(unit_vectors(glon_deg, glat_deg) @ there.T, -1, 1)))
+    there = sources.glon_deg[wide], sources.glat_deg[wide]
+    apart = separation_deg(glon_deg[:, None], glat_deg[:, None], *there)
     return np.any(apart < 0.5 * sources.size_deg[wide], axis=1)
 
 

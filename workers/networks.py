@@ -103,7 +103,7 @@ def ask_networks(
     Characterisation
         In the sequence of `rows`.
     """
-    survey, points = sky.cube.survey, detections.select(detections.disc_deg == 0)
+    survey, points = sky.cube.survey, detections.points()
     if not len(rows):
         return Characterisation.unknown(0, len(survey.bands), 5)
     order = rows[np.argsort(detections.tile[rows], kind="stable")]

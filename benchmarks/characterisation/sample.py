@@ -92,8 +92,8 @@ def make_sample(survey: Survey, name: str, step: int) -> Sample:
     started = time.process_time()
     detector = default_detector(survey.name)
     found = make_detector(detector)(case.cube, case.exposure, response, grid, tiles, SEED)
-    listed = found.det_prob >= default_threshold(survey.name, detector)
-    found = found.select(listed & (found.disc_deg == 0))  # of wide sources the networks say nothing
+    found = found.points()  # of wide sources the networks say nothing
+    found = found.select(found.det_prob >= default_threshold(survey.name, detector))
     seconds["detect"] = time.process_time() - started
     rows = np.flatnonzero(inside_blocks(found.glon_deg, found.glat_deg, tiles, BORDER_DEG))
     rows = rows[np.argsort(found.tile[rows], kind="stable")]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models.likelihood.climb import climb
 from models.likelihood.local_fit import LocalSky
+from models.likelihood.optics import in_band
 from sky.survey import Survey
 
 Floats = NDArray[np.float64]
@@ -40,8 +41,7 @@ class BandProfile:
 
     def __init__(self, sky: LocalSky, psf: Floats, exposures: Floats, survey: Survey) -> None:
         self.sky, self.psf, self.exposures = sky, psf, exposures
-        band_of = np.array([band for band, _ in survey.planes])
-        self.in_band = (band_of[:, None] == np.arange(len(survey.bands))).astype(float)
+        self.in_band = in_band(survey)
         self.level = np.ones_like(exposures)
 
     def per_band(self, values: Floats) -> Floats:

@@ -1,17 +1,19 @@
 """What a detector finds: the one table that all of them make."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.likelihood.rows import Rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Detections:
+class Detections(Rows):
     """Detected sources; arrays [N] unless said otherwise.
 
     Attributes
@@ -42,15 +44,10 @@ class Detections:
     def __len__(self) -> int:
         return len(self.tile)
 
-    def select(self, which: NDArray[np.generic]) -> Self:
-        """Some of the rows."""
-        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
+    def points(self) -> Self:
+        """All but the wide sources."""
+        return self.select(self.disc_deg == 0)
 
     def by_probability(self) -> Self:
         """The same by falling `det_prob`."""
         return self.select(np.argsort(-self.det_prob, kind="stable"))
-
-    @classmethod
-    def concatenate(cls, parts: list[Self]) -> Self:
-        """Several tiles' detections as one."""
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))

@@ -21,6 +21,7 @@ from models.likelihood.optics import (
     N_PROFILES,
     PointSpread,
     healpix_point_spread,
+    in_band,
     nearest_index_step,
     power_law_index,
 )
@@ -106,8 +107,7 @@ def harder_than_background(
     """
     detections, sky, survey = around.measured.select(which), around.joined(which), around.survey
     exposures = exposure.of_planes(detections.glon_deg, detections.glat_deg)
-    in_band = np.equal.outer([band for band, _ in survey.planes], np.arange(len(survey.bands))).astype(float)
     area_sr = 2 * np.pi * (1 - np.cos(np.radians(sky.near.radius_deg)))
-    photons, yields = (sky.background_total / area_sr) @ in_band, exposures @ in_band
+    photons, yields = (sky.background_total / area_sr) @ in_band(survey), exposures @ in_band(survey)
     index = power_law_index(photons / np.maximum(yields, 1e-300), measured.band_sqrt_ts**2, survey)
     return index - measured.index > HARDER_SIGMA * measured.unc_index

@@ -10,9 +10,8 @@ extension with twice a log-likelihood of (2 delta)^2 a photon; each plane's like
 1 + (2 delta)^2 N, N its photons over background, as 4FGL does for the background (its appendix B).
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Self
 
 import healpy as hp
 import numpy as np
@@ -28,8 +27,10 @@ from models.likelihood.optics import (
     PointSpread,
     TablePlaces,
     disc_spread,
+    in_band,
     nearest_index_step,
 )
+from models.likelihood.rows import Rows
 from models.likelihood.surroundings import Surroundings
 from sky.exposure import ExposureMaps
 from sky.frames import unit_vectors
@@ -52,7 +53,7 @@ CORE = 0.39  # of a Gaussian within a standard deviation
 
 
 @dataclass(frozen=True, eq=False)
-class Extensions:
+class Extensions(Rows):
     """Discs fitted to sources, arrays [N].
 
     Attributes
@@ -72,22 +73,6 @@ class Extensions:
 
     def __len__(self) -> int:
         return len(self.ts_ext)
-
-    def select(self, which: NDArray[np.generic]) -> Self:
-        """Some of the rows."""
-        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
-
-    @classmethod
-    def concatenate(cls, parts: list[Self]) -> Self:
-        """Several as one."""
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
-
-    def replaced(self, which: NDArray[np.bool_], other: Self) -> Self:
-        """Some of the rows [N] by those of another one's."""
-        columns = {f.name: getattr(self, f.name).copy() for f in fields(self)}
-        for name, column in columns.items():
-            column[which] = getattr(other, name)
-        return type(self)(**columns)
 
 
 def extensions(around: Surroundings, measured: Measurements, exposure: ExposureMaps) -> Extensions:
@@ -163,15 +148,15 @@ def _likelihoods(
     sep_deg = near.separation_deg(east, north)
     places = TablePlaces.of(near.plane, sep_deg)
     band_of = np.array([band for band, _ in survey.planes])
-    in_band = (band_of[:, None] == np.arange(len(survey.bands))).astype(float)
+    to_bands = in_band(survey)
     inside = near.plane_total(near.counts * (sep_deg < 0.3))
-    flux = (inside @ in_band + 1) / (exposures @ in_band)
+    flux = (inside @ to_bands + 1) / (exposures @ to_bands)
     level = np.ones_like(exposures)
     values, amounts, over = [], [], np.zeros_like(exposures)
     for k in range(len(RADII_DEG)):
         disc = replace(sky, profile=first + k)
         psf = disc.spread.density_at(places, disc.profile[near.owner])
-        flux, level = climb(disc, psf, exposures, in_band, flux, level, STEPS)
+        flux, level = climb(disc, psf, exposures, to_bands, flux, level, STEPS)
         photons = flux[:, band_of] * exposures
         signal = disc.spread_photons(photons, psf)
         values.append(disc.plane_likelihood(photons, signal, level))

@@ -1,7 +1,6 @@
 """Characterisation: position, significance and fluxes of detected sources by maximum likelihood."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +13,7 @@ from models.likelihood.flags import Flags
 from models.likelihood.localise import equatorial_angle_deg, localise, with_systematics
 from models.likelihood.neighbourhood import moved
 from models.likelihood.optics import spectral_profile
+from models.likelihood.rows import Rows
 from models.likelihood.spectral_shares import Shares, pivot_gev
 from models.likelihood.spectrum import SpectralFit, fit_spectrum
 from models.likelihood.surroundings import Surroundings
@@ -29,7 +29,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Measurements:
+class Measurements(Rows):
     """Measured sources, arrays [N] or, by band of the survey, [N, n_bands].
 
     Attributes
@@ -91,22 +91,6 @@ class Measurements:
 
     def __len__(self) -> int:
         return len(self.glon_deg)
-
-    def select(self, which: NDArray[np.generic]) -> Self:
-        """Some of the rows."""
-        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
-
-    @classmethod
-    def concatenate(cls, parts: list[Self]) -> Self:
-        """Several as one."""
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
-
-    def replaced(self, which: NDArray[np.bool_], other: Self) -> Self:
-        """Some of the rows [N] by those of another one's."""
-        columns = {f.name: getattr(self, f.name).copy() for f in fields(self)}
-        for name, column in columns.items():
-            column[which] = getattr(other, name)
-        return type(self)(**columns)
 
     def shares(self, survey: Survey) -> Floats:
         """Shares of the headline flux in the planes, of the spectra that it is of, [N, n_planes]."""

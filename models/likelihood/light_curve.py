@@ -5,7 +5,6 @@ neighbours that vary themselves.
 """
 
 from dataclasses import dataclass, fields
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from models.likelihood.band_fit import UPPER_LIMIT_TS, crossing
 from models.likelihood.fit import Measurements
 from models.likelihood.neighbourhood import offsets_deg
+from models.likelihood.rows import Rows
 from models.likelihood.slice_likelihood import SliceLikelihood
 from models.likelihood.surroundings import Surroundings, TileSurroundings
 from sky.counts import CountsCube
@@ -26,7 +26,7 @@ VARIABLE_INDEX = 21.67  # 99 % of constant sources are below it, for ten slices 
 
 
 @dataclass(frozen=True, eq=False)
-class LightCurves:
+class LightCurves(Rows):
     """Fluxes of slices, arrays [N, n_slices] unless said otherwise; NaN where a slice has no exposure.
 
     Attributes
@@ -54,10 +54,6 @@ class LightCurves:
     def __len__(self) -> int:
         return len(self.flux_cm2_s)
 
-    def select(self, which: NDArray[np.generic]) -> Self:
-        """Some of the rows."""
-        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
-
 
 def light_curves(
     around: Surroundings, measured: Measurements, cube: CountsCube, exposure: ExposureMaps
@@ -84,8 +80,7 @@ def light_curves(
         _tile(around, tile, mine.select(np.arange(end - len(tile.mine), end)), cube, exposure)
         for tile, end in zip(around.tiles, ends, strict=True)
     ]
-    joined = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(LightCurves)}
-    return LightCurves(**joined).select(around.back)
+    return LightCurves.concatenate(parts).select(around.back)
 
 
 def _tile(

@@ -88,6 +88,13 @@ def moved(vectors: Floats, east_deg: Floats, north_deg: Floats) -> Floats:
     return out / np.linalg.norm(out, axis=1, keepdims=True)
 
 
+def places_round(vector: Floats, step_deg: float) -> tuple[Floats, Floats, Floats, Floats]:
+    """A grid of 5 by 5 places round one [1, 3]: its steps [5], offsets to east and north [25], the places [25, 3]."""
+    steps = np.asarray(np.arange(-2, 3) * step_deg, dtype=np.float64)
+    east, north = (grid.ravel() for grid in np.meshgrid(steps, steps))
+    return steps, east, north, moved(np.repeat(vector, east.size, axis=0), east, north)
+
+
 def offsets_deg(vectors: Floats, others: Floats) -> tuple[Floats, Floats]:
     """Offsets of places [n, 3] from nearby positions [n, 3] along galactic east and north."""
     east, north = tangent_axes(vectors)

@@ -177,6 +177,16 @@ def blurred_point_spread(survey: Survey, response: Response, pixel_deg: float) -
     return _blurred(survey, response, blur, [Profile(survey.reference_index)])
 
 
+def in_band(survey: Survey) -> Floats:
+    """1 where a plane belongs to a band, [n_planes, n_bands]: brings values of planes together."""
+    return np.equal.outer([band for band, _ in survey.planes], np.arange(len(survey.bands))).astype(float)
+
+
+def first_planes(survey: Survey) -> list[int]:
+    """The first plane of each band."""
+    return [[band for band, _ in survey.planes].index(band) for band in range(len(survey.bands))]
+
+
 def band_fractions(survey: Survey, index: ArrayLike) -> Floats:
     """Photon flux of a power law in each plane over that in the survey's headline range, [..., n_planes]."""
     power = 1.0 - np.asarray(index, float)[..., None]
@@ -201,9 +211,8 @@ def power_law_index(
     bands : array of int [n_bands], optional
         All of the survey where not given.
     """
-    numbers = np.arange(len(survey.bands)) if bands is None else bands
-    first = [[band for band, _ in survey.planes].index(band) for band in numbers]
-    law = np.log(band_fractions(survey, LAW_INDICES)[:, first])
+    law = np.log(band_fractions(survey, LAW_INDICES)[:, first_planes(survey)])
+    law = law if bands is None else law[:, bands]
     seen = np.where(intensity > 0, weight, 0.0)
     seen = (seen / np.maximum(seen.sum(axis=1, keepdims=True), 1e-300))[:, None, :]
     off = np.log(np.maximum(intensity, 1e-300))[:, None, :] - law

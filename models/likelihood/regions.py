@@ -13,15 +13,21 @@ expected to give: photons are weighted by the inverse of how much wider that mak
 them (Abdollahi et al. 2020, ApJS 247, 33, appendix B).
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.likelihood.optics import SEPARATIONS_DEG, band_fractions, power_law_index, wide_disc_spread
+from models.likelihood.optics import (
+    SEPARATIONS_DEG,
+    band_fractions,
+    in_band,
+    power_law_index,
+    wide_disc_spread,
+)
 from models.likelihood.rest import GAP_DEG, RING_DEG, Rest
+from models.likelihood.rows import Rows
 from sky.exposure import ExposureMaps
 from sky.frames import lon_lat
 from sky.response import Response
@@ -40,7 +46,7 @@ STEPS, STRETCH = 120, 1.7
 
 
 @dataclass(frozen=True, eq=False)
-class RegionFit:
+class RegionFit(Rows):
     """Sources fitted to regions, arrays [n].
 
     Attributes
@@ -63,10 +69,6 @@ class RegionFit:
     ratio: Floats
     background: Floats
     harder: Floats
-
-    def select(self, which: NDArray[np.generic]) -> Self:
-        """Some of the rows."""
-        return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
 
 
 def seen_bands(survey: Survey) -> Ints:
@@ -102,8 +104,7 @@ def yields(survey: Survey, exposures: Floats, share: Floats) -> Floats:
         cm2 s, and the share of photons that is inside.
     """
     photons = band_fractions(survey, INDICES) * (exposures * share)[:, None, :]
-    bands = np.equal.outer([band for band, _ in survey.planes], np.arange(len(survey.bands)))
-    return photons @ bands.astype(float)
+    return photons @ in_band(survey)
 
 
 def disc_yields(
@@ -127,8 +128,9 @@ def fit_discs(
     places = np.repeat(vectors, len(radii_deg), axis=0)
     inside, outside = (made[..., bands] for made in disc_yields(exposure, response, places, number))
     fit = fit_regions(disc, ring, inside, outside, weights(disc, known))
-    planes = np.equal.outer([band for band, _ in survey.planes], bands).astype(float)
-    intensity = fit.background / np.maximum(exposure.of_planes(*lon_lat(places)) @ planes, 1e-300)
+    intensity = fit.background / np.maximum(
+        exposure.of_planes(*lon_lat(places)) @ in_band(survey)[:, bands], 1e-300
+    )
     lit = np.where(fit.background > 1, 1.0, 0.0)
     return replace(fit, harder=power_law_index(intensity, lit, survey, bands) - fit.index)
 

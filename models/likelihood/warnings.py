@@ -9,7 +9,7 @@ from models.likelihood.detections import Detections
 from models.likelihood.flags import Flags
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.localise import Localisation
-from models.likelihood.optics import EXTENTS_DEG, N_PROFILES
+from models.likelihood.optics import EXTENTS_DEG, N_PROFILES, first_planes
 from models.likelihood.spectral_posterior import INDEX_RANGE
 from models.likelihood.spectral_shares import Shares
 from models.likelihood.spectrum import SpectralFit
@@ -38,9 +38,8 @@ def warnings(place: Localisation, law: SpectralFit, bands: BandFluxes, survey: S
     """Warnings about a source's own fits, [n]."""
     r95 = place.r95_deg[:, 0]
     shift = np.hypot(place.east_deg, place.north_deg)
-    first = [[b for b, _ in survey.planes].index(band) for band in range(len(survey.bands))]
     share, _ = Shares(survey)(law.index, law.curvature)
-    model = law.flux_cm2_s[:, None] * share[:, first]
+    model = law.flux_cm2_s[:, None] * share[:, first_planes(survey)]
     low, high = bands.unc_low_cm2_s, bands.unc_high_cm2_s
     error = np.where((model > bands.flux_cm2_s) | np.isnan(low), high, -np.nan_to_num(low))
     chi2 = ((model - bands.flux_cm2_s) / np.maximum(error, 1e-300)) ** 2

@@ -14,8 +14,8 @@ from models.likelihood.extension import Extensions
 from models.likelihood.fit import Measurements, significance
 from models.likelihood.flags import Flags
 from models.likelihood.localise import DROP_68, DROP_95
-from models.likelihood.neighbourhood import moved
-from models.likelihood.optics import band_fractions
+from models.likelihood.neighbourhood import moved, places_round
+from models.likelihood.optics import band_fractions, first_planes
 from models.likelihood.regions import (
     INDICES,
     RADII_DEG,
@@ -36,7 +36,6 @@ from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
 from sky.frames import lon_lat, unit_vectors
 from sky.response import Response
-from sky.survey import Survey
 from sky.tiles import TileGrid
 
 Floats = NDArray[np.float64]
@@ -119,7 +118,7 @@ def _measure(
     weight = weights(disc[:, seen], known[:, seen])
     unc_flux, unc_index = fit_errors(fit, inside[..., seen], outside[..., seen], weight)
     nearest = nearest_index(fit.index)
-    of_band = inside[:, nearest[0]] / _band_shares(survey, INDICES[nearest])
+    of_band = inside[:, nearest[0]] / band_fractions(survey, INDICES[nearest])[:, first_planes(survey)]
     used = np.isin(np.arange(len(survey.bands)), seen)
     bands = _bands(disc, ring, known, fit.ratio[:, None], of_band, used)
     r68, r95 = (sigma_deg * np.sqrt(drop) for drop in (DROP_68, DROP_95))
@@ -150,19 +149,11 @@ def _measure(
     return measured, Extensions(radii[number], error, gain)
 
 
-def _band_shares(survey: Survey, index: Floats) -> Floats:
-    """Share of the headline flux in each band, [n, n_bands]."""
-    first = [[band for band, _ in survey.planes].index(band) for band in range(len(survey.bands))]
-    return band_fractions(survey, index)[:, first]
-
-
 def _place(
     rest: Rest, start: Floats, radius_deg: Floats, exposure: ExposureMaps, response: Response
 ) -> tuple[Floats, Floats, Floats]:
     """Offsets [1] of the best place from a start [1, 3], and its error on an axis, from a paraboloid through TS."""
-    k = np.arange(-2, 3) * STEP * radius_deg
-    east, north = (grid.ravel() for grid in np.meshgrid(k, k))
-    tried = moved(np.repeat(start, east.size, axis=0), east, north)
+    k, east, north, tried = places_round(start, STEP * radius_deg[0])
     ts = fit_discs(rest, tried, radius_deg, exposure, response).ts
     terms = np.stack([np.ones_like(east), east, north, east**2, north**2, east * north], axis=1)
     _, a, b, aa, bb, ab = np.linalg.lstsq(terms, ts, rcond=None)[0]

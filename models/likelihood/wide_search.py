@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from models.likelihood.background import Images
 from models.likelihood.detections import Detections
-from models.likelihood.neighbourhood import moved, near_cell
+from models.likelihood.neighbourhood import near_cell, places_round
 from models.likelihood.regions import RADII_DEG, SPECTRUM_ERROR, RegionFit, fit_discs, seen_bands
 from models.likelihood.rest import GAP_DEG, RING_DEG, Rest, together
 from models.likelihood.tile_model import TileSky
@@ -146,9 +146,7 @@ def refined(rest: Rest, place: Floats, exposure: ExposureMaps, response: Respons
     """The best disc near a rough place [3]."""
     radii, found = np.array(RADII_DEG), None
     for width, step in zip(STEPS_DEG, (rest.coarse, 1), strict=True):
-        k = np.arange(-2, 3) * width
-        east, north = (grid.ravel() for grid in np.meshgrid(k, k))
-        tried = moved(np.repeat(place[None], east.size, axis=0), east, north)
+        _, _, _, tried = places_round(place[None], width)
         fits = fit_discs(rest, tried, radii, exposure, response, step)
         row, which = divmod(int(fits.ts.argmax()), len(radii))
         place = tried[row]

@@ -139,7 +139,7 @@ def searched(
         if stopped():
             raise TrainingError("interrupted while searching skies; those that are searched are kept")
         own = detect(cube, exposure, response, grid, [tile], PLACES_SEED)
-        own = own.select(own.disc_deg == 0)  # of wide sources the networks say nothing
+        own = own.points()  # of wide sources the networks say nothing
         own = own.select(inside_blocks(own.glon_deg, own.glat_deg, tiles, BORDER_DEG))
         if len(own):
             found.append(own)
