@@ -8,12 +8,14 @@ from dataclasses import fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from models.likelihood.background import Images
 from models.likelihood.band_fit import UPPER_LIMIT_TS
 from models.likelihood.detections import Detections
 from models.likelihood.extension import Extensions
 from models.likelihood.fit import Measurements, significance
 from models.likelihood.flags import Flags
 from models.likelihood.localise import DROP_68, DROP_95
+from models.likelihood.mixture import Mixture
 from models.likelihood.neighbourhood import moved, places_round
 from models.likelihood.optics import band_fractions, first_planes
 from models.likelihood.regions import (
@@ -36,6 +38,7 @@ from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
 from sky.frames import lon_lat, unit_vectors
 from sky.response import Response
+from sky.survey import Survey
 from sky.tiles import TileGrid
 
 Floats = NDArray[np.float64]
@@ -76,13 +79,14 @@ def measure_wide(
     Extensions
         `ts_ext` is what the disc's test statistic is above that of the point.
     """
-    grid, skies = TileGrid(cube.survey), {}
+    grid, tiles = TileGrid(cube.survey), {}
     measured, extended = [], []
     for k, row in enumerate(rows):
         tile = int(detections.tile[row])
-        if tile not in skies:
-            skies[tile] = TileSky.of(cube, exposure, response, grid, tile)
-        rest = rest_round(skies[tile], detections, int(row), exposure)
+        if tile not in tiles:
+            sky = TileSky.of(cube, exposure, response, grid, tile)
+            tiles[tile] = sky, settled(sky, detections, exposure)
+        rest = rest_round(*tiles[tile], detections, int(row), cube.survey)
         found, point = detections.select(rows[k : k + 1]), as_points.select(np.arange(k, k + 1))
         one, disc = _measure(rest, found, point, exposure, response)
         measured.append(one)
@@ -90,14 +94,20 @@ def measure_wide(
     return Measurements.concatenate(measured), Extensions.concatenate(extended)
 
 
-def rest_round(sky: TileSky, detections: Detections, row: int, exposure: ExposureMaps) -> Rest:
-    """What the sources of a tile leave of its counts; what is broad inside the disc of `row` leaves its own too."""
+def rest_round(
+    sky: TileSky,
+    fitted: tuple[Ints, Mixture, Floats, Images],
+    detections: Detections,
+    row: int,
+    survey: Survey,
+) -> Rest:
+    """What a tile's sources, `settled`, leave of its counts; what is broad in the disc of `row` leaves its own too."""
+    seen, mixture, photons, background = fitted
     vectors = unit_vectors(detections.glon_deg, detections.glat_deg)
-    seen, mixture, photons, background = settled(sky, detections, exposure)
     inside = vectors[seen] @ vectors[row] > np.cos(np.radians(detections.disc_deg[row]))
     photons = np.where((inside & (mixture.extent > 0))[:, None], 0.0, photons)
     images = sky.thinned(sky.per_sr(background), mixture.density(photons))
-    return Rest.of(sky, exposure.survey, images)
+    return Rest.of(sky, survey, images)
 
 
 def _measure(
