@@ -246,7 +246,7 @@ def characterised(
         ts=test.ts(flux),
         det_prob=probability[own],
         flux_cm2_s=flux,
-        background_sr=sky.background_at(background, glon, glat),
+        background_sr=sky.background_at(background, placed).T,
         disc_deg=np.zeros(len(glon)),
     )
     return found, rest

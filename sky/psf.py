@@ -106,7 +106,7 @@ def _cumulative(density: Array) -> Array:
     return np.concatenate([[0.0], np.cumsum(rings)])
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=6)
 def _gaussian_rings(sigma_deg: float) -> csr_array:
     """Weight of the ring at each separation (columns) in a Gaussian mean about a point at each (rows).
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from models.likelihood.neighbourhood import Neighbourhoods, moved
-from models.likelihood.optics import SEPARATIONS_DEG, PointSpread
+from models.likelihood.optics import SQUARES_DEG2, PointSpread, TablePlaces
 
 Floats = NDArray[np.float64]
 Weights = Callable[..., Floats]
@@ -32,8 +32,7 @@ STRAY_DEG = 0.35  # a peak that climbs farther than this has gone to another sou
 def pull(spread: PointSpread, ratio: tuple[float, ...]) -> PointSpread:
     """Weights of the mean shift, -(1/r) d/dr ln(1 + q P(r)), tabulated like a PSF."""
     log = np.log1p(np.array(ratio)[:, None] * spread.density_per_sr[:1])
-    slope = np.gradient(log, SEPARATIONS_DEG, axis=-1)
-    weight = -slope / np.maximum(SEPARATIONS_DEG, SEPARATIONS_DEG[4])
+    weight = -2 * np.gradient(log, SQUARES_DEG2, axis=-1)
     return PointSpread(np.maximum(weight, 0), spread.contained)
 
 
@@ -44,7 +43,7 @@ def mean_shift(near: Neighbourhoods, weights: Weights, *columns: Floats) -> tupl
     ----------
     near : Neighbourhoods
     weights : callable
-        (neighbourhoods of some positions, separations [n_pairs], their part of each column) -> [n_pairs].
+        (squares of the separations of some positions' pixels, their part of each column) -> [n_pairs].
     columns : arrays [n_pairs]
 
     Returns
@@ -55,7 +54,7 @@ def mean_shift(near: Neighbourhoods, weights: Weights, *columns: Floats) -> tupl
     east, north = np.zeros(near.n), np.zeros(near.n)
     active = np.arange(near.n)
     for _ in range(STEPS):
-        w = weights(near, near.separation_deg(east[active], north[active]), *columns)
+        w = weights(near.squared_deg(east[active], north[active]), *columns)
         norm = np.maximum(near.total(w), 1e-300)
         new_east, new_north = near.total(w * near.east_deg) / norm, near.total(w * near.north_deg) / norm
         moving = np.hypot(new_east - east[active], new_north - north[active]) >= CLOSE_ENOUGH_DEG
@@ -93,10 +92,10 @@ def anchors(
     """
     table = pull(spread, tuple(ratio.tolist()))
 
-    def pulled(some: Neighbourhoods, separation_deg: Floats, weights: Floats) -> Floats:
-        return weights * table.density(some.plane, separation_deg)
+    def pulled(squared_deg: Floats, row: Floats, weights: Floats) -> Floats:
+        return weights * table.density_at(TablePlaces.of(row, squared_deg))
 
-    east, north = mean_shift(near, pulled, weights)
+    east, north = mean_shift(near, pulled, table.row(near.plane), weights)
     return moved(vectors, east, north), np.hypot(east, north)
 
 

@@ -63,7 +63,7 @@ class BandProfile:
     def best(self) -> Floats:
         """Fluxes of highest likelihood."""
         near = self.sky.near
-        inside = near.plane_total(near.counts * (near.separation_deg() < FIRST_RADIUS_DEG))
+        inside = near.plane_total(near.counts * (near.squared_deg() < FIRST_RADIUS_DEG**2))
         first = (self.per_band(inside) + 1) / self.reach
         flux, self.level = climb(
             self.sky, self.psf, self.exposures, self.in_band, first, self.level, FLUX_STEPS

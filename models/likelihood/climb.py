@@ -1,13 +1,17 @@
 """Band fluxes of highest likelihood, the background's levels fitted with them."""
 
+from dataclasses import dataclass, replace
+from typing import Self
+
 import numpy as np
 from numpy.typing import NDArray
 
-from models.likelihood.local_fit import LEAST_LEVEL, LEVEL_MOVES, SETTLED, LocalSky
+from models.likelihood.local_fit import LEAST_LEVEL, LEVEL_MOVES, SETTLED, LocalSky, Slopes
 
 Floats = NDArray[np.float64]
 
-STEPS_TOGETHER = 6  # then those that have settled are left out
+LEAST_PHOTONS = 1e-3  # of a flux: below, it has come to its end
+CAUTION = (0.1, 10.0)  # least after a step that failed, and the factor by which it grows
 
 
 def climb(
@@ -38,51 +42,109 @@ def climb(
     -------
     flux, level
     """
+    here, rows = _Ascent.at(sky, psf, exposures, in_band, flux, level), np.arange(len(flux))
     flux, level = flux.copy(), level.copy()
-    rows = np.ones(len(flux), dtype=bool)
-    for _ in range(0, steps, STEPS_TOGETHER):
-        part = sky if rows.all() else sky.select(rows)
-        pairs = rows[sky.near.owner]
-        flux[rows], level[rows], moving = _steps(
-            part, psf[pairs], exposures[rows], in_band, flux[rows], level[rows]
-        )
-        rows[rows] = moving
-        if not rows.any():
+    for _ in range(steps):
+        climbing = np.any(here.moving, axis=1)
+        if not climbing.any():
             break
+        if 2 * climbing.sum() < len(rows):  # the few that climb on do so without the others' photons
+            flux[rows], level[rows] = here.flux, here.level
+            here, rows = here.select(climbing), rows[climbing]
+        here = here.stepped()
+    flux[rows], level[rows] = here.flux, here.level
     return flux, level
 
 
-def _steps(
-    sky: LocalSky, psf: Floats, exposures: Floats, in_band: Floats, flux: Floats, level: Floats
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Some steps; fluxes, levels, and which sources [n] have not settled."""
-    reach = (exposures * sky.contained) @ in_band
-    least = 1e-3 / reach
-    to_planes = in_band.T
-    caution, best = np.zeros_like(flux), np.full_like(flux, -np.inf)
-    moving = np.ones(flux.shape, dtype=bool)
-    new_flux, new_level, known = flux, level, None
-    for step in range(STEPS_TOGETHER + 1):
-        at = sky.slopes((new_flux @ to_planes) * exposures, new_level, psf)
-        value = at.value @ in_band
-        better = moving & (value >= best)
-        in_better = better @ to_planes > 0
-        known = at if known is None else at.kept(in_better, known)
-        flux, best = np.where(better, new_flux, flux), np.where(better, value, best)
-        level = np.where(in_better, new_level, level)
-        caution = np.where(better, caution / 10, np.maximum(10 * caution, 0.1))
-        free = known.freed(level)
-        slope, bend = (free.slope * exposures) @ in_band, (free.bend * exposures**2) @ in_band
-        # what twice ln L may yet gain; a flux at its end stays there
-        gain = np.where((flux <= least) & (slope < 0), 0, slope**2 / np.maximum(bend, 1e-6 * reach**2))
-        moving &= gain + (free.rest**2 * known.level_bend) @ in_band > SETTLED
-        if step == STEPS_TOGETHER or not moving.any():
-            break
-        free = known.freed(level, 1 + caution @ to_planes)
-        slope, bend = (free.slope * exposures) @ in_band, (free.bend * exposures**2) @ in_band
-        bend = np.maximum(bend, 1e-6 * reach**2)
-        new_flux = np.maximum(flux + np.clip(slope / bend, -0.9 * flux, 2 * flux + 1e3 * least), least)
-        change = free.rest + free.follows * ((new_flux - flux) @ to_planes) * exposures
+@dataclass(frozen=True, eq=False)
+class _Ascent:
+    """How far sources have come.
+
+    Attributes
+    ----------
+    flux, value, caution : array [n, n_bands]
+        The best so far, its likelihood, and how much the next steps are held back.
+    moving : array of bool [n, n_bands]
+        What has not settled.
+    level : array [n, n_planes]
+    known : Slopes
+        There.
+    """
+
+    sky: LocalSky
+    psf: Floats
+    exposures: Floats
+    in_band: Floats
+    flux: Floats
+    level: Floats
+    known: Slopes
+    value: Floats
+    caution: Floats
+    moving: NDArray[np.bool_]
+
+    @classmethod
+    def at(
+        cls, sky: LocalSky, psf: Floats, exposures: Floats, in_band: Floats, flux: Floats, level: Floats
+    ) -> Self:
+        """At the start."""
+        known = sky.slopes((flux @ in_band.T) * exposures, level, psf)
+        value, everything = known.value @ in_band, np.ones(flux.shape, dtype=bool)
+        start = cls(sky, psf, exposures, in_band, flux, level, known, value, np.zeros_like(flux), everything)
+        return replace(start, moving=start._unsettled())
+
+    def select(self, rows: NDArray[np.bool_]) -> Self:
+        """Some of the sources."""
+        return replace(
+            self,
+            sky=self.sky.select(rows),
+            psf=self.psf[rows[self.sky.near.owner]],
+            exposures=self.exposures[rows],
+            flux=self.flux[rows],
+            level=self.level[rows],
+            known=self.known.select(rows),
+            value=self.value[rows],
+            caution=self.caution[rows],
+            moving=self.moving[rows],
+        )
+
+    @property
+    def _reach(self) -> Floats:
+        return (self.exposures * self.sky.contained) @ self.in_band
+
+    def _along(self, damp: Floats | float = 1.0) -> tuple[Floats, Floats, Floats, Floats]:
+        """First derivative and minus the second in the fluxes, [n, n_bands]; `rest` and `follows` of the levels."""
+        free, per_flux = self.known.freed(self.level, damp), self.exposures
+        bend = np.maximum((free.bend * per_flux**2) @ self.in_band, 1e-6 * self._reach**2)
+        return (free.slope * per_flux) @ self.in_band, bend, free.rest, free.follows
+
+    def _unsettled(self) -> NDArray[np.bool_]:
+        """Bands that may gain yet, in twice ln L; a flux at its end stays there."""
+        slope, bend, rest, _ = self._along()
+        at_end = (self.flux <= LEAST_PHOTONS / self._reach) & (slope < 0)
+        gain = np.where(at_end, 0, slope**2 / bend)
+        return gain + (rest**2 * self.known.level_bend) @ self.in_band > SETTLED
+
+    def stepped(self) -> Self:
+        """A step on, where that raises the likelihood; elsewhere the next is shorter."""
+        to_planes, least = self.in_band.T, LEAST_PHOTONS / self._reach
+        slope, bend, rest, follows = self._along(1 + self.caution @ to_planes)
+        step = np.clip(slope / bend, -0.9 * self.flux, 2 * self.flux + 1e3 * least)
+        flux = np.maximum(self.flux + step, least)
         down, up = LEVEL_MOVES
-        new_level = np.maximum(level + np.clip(change, -down * level, up * level), LEAST_LEVEL)
-    return flux, level, np.any(moving, axis=1)
+        change = rest + follows * ((flux - self.flux) @ to_planes) * self.exposures
+        change = np.clip(change, -down * self.level, up * self.level)
+        level = np.maximum(self.level + change, LEAST_LEVEL)
+        slopes = self.sky.slopes((flux @ to_planes) * self.exposures, level, self.psf)
+        value = slopes.value @ self.in_band
+        better = self.moving & (value >= self.value)
+        in_better = better @ to_planes > 0
+        least_caution, growth = CAUTION
+        new = replace(
+            self,
+            flux=np.where(better, flux, self.flux),
+            level=np.where(in_better, level, self.level),
+            known=slopes.kept(in_better, self.known),
+            value=np.where(better, value, self.value),
+            caution=np.where(better, self.caution / growth, np.maximum(growth * self.caution, least_caution)),
+        )
+        return replace(new, moving=self.moving & new._unsettled())

@@ -219,7 +219,7 @@ def judge(sky: TileSky, found: Candidates, exposure: ExposureMaps, config: Detec
         ts=weighed.ts,
         det_prob=expit(weighed.log_odds),
         flux_cm2_s=weighed.flux_cm2_s,
-        background_sr=sky.background_at(found.background, glon, glat),
+        background_sr=sky.background_at(found.background, found.vectors[rows]).T,
         disc_deg=np.zeros(len(glon)),
     )
     kept = np.flatnonzero(detections.det_prob >= config.min_det_prob)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from models.likelihood.band_fit import FIRST_RADIUS_DEG
 from models.likelihood.climb import climb
 from models.likelihood.fit import Measurements
 from models.likelihood.local_fit import LocalSky
@@ -145,17 +146,17 @@ def _likelihoods(
     The last, [n, n_planes]: each photon counts by the square of its probability to be the source's.
     """
     near, first = sky.near, sky.profile
-    sep_deg = near.separation_deg(east, north)
-    places = TablePlaces.of(near.plane, sep_deg)
+    squared = near.squared_deg(east, north)
+    places = TablePlaces.of(sky.row, squared)
     band_of = np.array([band for band, _ in survey.planes])
     to_bands = in_band(survey)
-    inside = near.plane_total(near.counts * (sep_deg < 0.3))
+    inside = near.plane_total(near.counts * (squared < FIRST_RADIUS_DEG**2))
     flux = (inside @ to_bands + 1) / (exposures @ to_bands)
     level = np.ones_like(exposures)
     values, amounts, over = [], [], np.zeros_like(exposures)
     for k in range(len(RADII_DEG)):
         disc = replace(sky, profile=first + k)
-        psf = disc.spread.density_at(places, disc.profile[near.owner])
+        psf = disc.spread.density_at(places, k)
         flux, level = climb(disc, psf, exposures, to_bands, flux, level, STEPS)
         photons = flux[:, band_of] * exposures
         signal = disc.spread_photons(photons, psf)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.likelihood.neighbourhood import Neighbourhoods
-from models.likelihood.optics import PointSpread
+from models.likelihood.optics import PointSpread, TablePlaces
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,6 +48,10 @@ class Slopes:
     def kept(self, where: NDArray[np.bool_], other: "Slopes") -> "Slopes":
         """These where `where` [n, n_planes], the others elsewhere."""
         return Slopes(*(np.where(where, getattr(self, f.name), getattr(other, f.name)) for f in fields(self)))
+
+    def select(self, rows: NDArray[np.bool_]) -> "Slopes":
+        """Those of some sources."""
+        return Slopes(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def freed(self, level: Floats, damp: Floats | float = 1.0) -> "Freed":
         """Newton's step with the level free, its bends multiplied by `damp` [n, n_planes]."""
@@ -118,9 +122,13 @@ class LocalSky:
 
     def psf(self, east_deg: Floats | None = None, north_deg: Floats | None = None) -> Floats:
         """Photons per sr of a source of one photon, at its position or offsets [n] from it."""
-        near = self.near
-        sep_deg = near.separation_deg(east_deg, north_deg)
-        return self.spread.density(near.plane, sep_deg, self.profile[near.owner])
+        squared = self.near.squared_deg(east_deg, north_deg)
+        return self.spread.density_at(TablePlaces.of(self.row, squared))
+
+    @cached_property
+    def row(self) -> Floats:
+        """Where the tables of the sources' profiles begin, [n_pairs]."""
+        return self.spread.row(self.near.plane, self.near.per_pixel(self.profile))
 
     @cached_property
     def contained(self) -> Floats:

@@ -56,7 +56,8 @@ class Mixture:
     def psf(self) -> Floats:
         """Photons per sr of a source of one photon at its pixels, [n_pairs]."""
         near = self.near
-        return self.spread.density(near.plane, near.separation_deg(), self.extent[near.owner])
+        row = self.spread.row(near.plane, near.per_pixel(self.extent))
+        return self.spread.density_at(TablePlaces.of(row, near.squared_deg()))
 
     @cached_property
     def reach(self) -> Floats:
@@ -88,7 +89,7 @@ class Mixture:
         pairs = rows[near.owner]
         own = near.subset(rows, pairs, near.radius_deg)
         null = (self.total(photons, background) - self.contribution(photons))[pairs]
-        places = TablePlaces.of(own.plane, own.separation_deg())
+        places = TablePlaces.of(self.spread.row(own.plane), own.squared_deg())
         likelihood = []
         for width in range(len(EXTENTS_DEG)):
             needed = null / self.spread.density_at(places, width)  # photons, to be as bright as all else

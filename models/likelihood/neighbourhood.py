@@ -6,7 +6,7 @@ over segments of flat arrays, without a loop over positions.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 
 import healpy as hp
 import numpy as np
@@ -19,6 +19,7 @@ from sky.tiles import COVER_ORDER, cell_ranges, owner
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Number = TypeVar("Number", np.float64, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +155,8 @@ class Neighbourhoods:
 
     def pairs_of(self, rows: NDArray[np.bool_], within_deg: ArrayLike = np.inf) -> NDArray[np.bool_]:
         """Pixels of some positions, no farther than a separation [n_planes]."""
-        limit = np.broadcast_to(within_deg, self.radius_deg.shape)
-        return rows[self.owner] & (self.separation_deg() <= limit[self.plane])
+        limit = np.square(np.broadcast_to(within_deg, self.radius_deg.shape))
+        return rows[self.owner] & (self.squared_deg() <= limit[self.plane])
 
     def subset(self, rows: NDArray[np.bool_], pairs: NDArray[np.bool_], radius_deg: Floats) -> Self:
         """Some positions, renumbered, with some of their pixels."""
@@ -186,20 +187,26 @@ class Neighbourhoods:
         planes = len(self.radius_deg)
         return self._keys.total(values, self.n * planes).reshape(self.n, planes)
 
-    def per_pixel(self, values: Floats) -> Floats:
+    def per_pixel(self, values: NDArray[Number]) -> NDArray[Number]:
         """Values of positions [n], or of positions and planes [n, n_planes], at each of their pixels."""
         segments = self._owners if values.ndim == 1 else self._keys
         return np.repeat(values.ravel()[segments.number], segments.length)
 
+    def squared_deg(self, east_deg: Floats | None = None, north_deg: Floats | None = None) -> Floats:
+        """Square of every pixel's distance from its position, moved by offsets [n] where given."""
+        if east_deg is None or north_deg is None:
+            return self.east_deg * self.east_deg + self.north_deg * self.north_deg
+        east, north = self.per_pixel(east_deg), self.per_pixel(north_deg)
+        for off, at in ((east, self.east_deg), (north, self.north_deg)):
+            np.subtract(at, off, out=off)
+            off *= off
+        east += north
+        return east
+
     def separation_deg(self, east_deg: Floats | None = None, north_deg: Floats | None = None) -> Floats:
         """Distance of every pixel from its position, moved by offsets [n] where given."""
-        if east_deg is None or north_deg is None:
-            east, north = self.east_deg, self.north_deg
-        else:
-            east = self.east_deg - self.per_pixel(east_deg)
-            north = self.north_deg - self.per_pixel(north_deg)
-        # np.hypot guards against overflow, which no angle needs, and takes six times as long.
-        return cast(Floats, np.sqrt(east * east + north * north))
+        squared = self.squared_deg(east_deg, north_deg)
+        return cast(Floats, np.sqrt(squared, out=squared))
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,12 +20,14 @@ from sky.tiles import COVER_ORDER, TILE_ORDER, TileGrid
 Floats = NDArray[np.float64]
 PARTS = 4 ** (COVER_ORDER - TILE_ORDER)  # cells of COVER_ORDER in a tile's
 
-# Separations of the look-up table: even steps of asinh(sep / CORE_DEG), 1e-4 deg wide in the core.
+# Separations of the look-up table: even steps of ln(1 + (sep / CORE_DEG)^2), in the core even steps of the square,
+# which a PSF is nearly linear in. Finding a place takes no square root.
 CORE_DEG = 0.02
 REACH_DEG = 20.0
 STEPS = 2400
-_STEP = np.arcsinh(REACH_DEG / CORE_DEG) / (STEPS - 1)
-SEPARATIONS_DEG = CORE_DEG * np.sinh(_STEP * np.arange(STEPS))
+_STEP = np.log1p((REACH_DEG / CORE_DEG) ** 2) / (STEPS - 1)
+SQUARES_DEG2 = CORE_DEG**2 * np.expm1(_STEP * np.arange(STEPS))
+SEPARATIONS_DEG = np.sqrt(SQUARES_DEG2)
 
 # Widths of sources (Gaussian, standard deviation); the first is a point.
 EXTENTS_DEG = (0.0, 0.12, 0.2, 0.3, 0.45)
@@ -36,18 +38,22 @@ N_PROFILES = len(EXTENTS_DEG) + len(INDEX_STEPS)  # of `healpix_point_spread`
 
 
 class TablePlaces(NamedTuple):
-    """Where separations lie in the look-up table: the step below, through all planes, and the part of the next."""
+    """Where separations lie in a look-up table: the entry below, through all its rows, and the part of the next."""
 
-    step: NDArray[np.int64]
+    entry: NDArray[np.int64]
     part: Floats
 
     @classmethod
-    def of(cls, plane: ArrayLike, sep_deg: Floats) -> "TablePlaces":
-        """Places of separations in planes; both broadcast against each other."""
-        part = np.arcsinh(sep_deg * (1 / CORE_DEG)) * (1 / _STEP)
-        step = np.minimum(part.astype(np.int64), STEPS - 2)
-        part = np.minimum(part - step, 1.0)
-        return cls(step + np.asarray(plane) * STEPS, part)
+    def of(cls, row: Floats, squared_deg: Floats) -> "TablePlaces":
+        """Places of squares of separations in rows (`PointSpread.row`); both broadcast against each other."""
+        part = np.asarray(squared_deg * CORE_DEG**-2)
+        np.log1p(part, out=part)
+        part *= 1 / _STEP
+        if part.size and part.max() >= STEPS - 1:
+            np.minimum(part, STEPS - 1 - 1e-9, out=part)
+        below = np.floor(part)
+        part -= below
+        return cls((below + row).astype(np.int64), part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +74,22 @@ class PointSpread:
     density_per_sr: Floats
     contained: Floats
 
+    def row(self, plane: ArrayLike, profile: ArrayLike = 0) -> Floats:
+        """Where the tables of planes and profiles begin; kept as the floats in which places are reckoned."""
+        row = np.asarray(profile) * float(self.density_per_sr.shape[1] * STEPS)
+        return row + np.asarray(plane) * float(STEPS)
+
     def density(self, plane: ArrayLike, sep_deg: Floats, profile: ArrayLike = 0) -> Floats:
         """Photons per sr at separations; planes, separations and profiles broadcast against each other."""
-        return self.density_at(TablePlaces.of(plane, sep_deg), profile)
+        return self.density_at(TablePlaces.of(self.row(plane, profile), np.square(sep_deg)))
 
-    def density_at(self, places: TablePlaces, profile: ArrayLike = 0) -> Floats:
-        """The same at places that are asked for with several profiles."""
-        return _look_up(self.density_per_sr, profile, places)
+    def density_at(self, places: TablePlaces, further: int = 0) -> Floats:
+        """The same at places of the table, or so many profiles further on."""
+        return _look_up(self.density_per_sr, places, further)
 
     def containment(self, plane: ArrayLike, sep_deg: Floats, profile: ArrayLike = 0) -> Floats:
         """Fraction of the photons within separations."""
-        return _look_up(self.contained, profile, TablePlaces.of(plane, sep_deg))
+        return _look_up(self.contained, TablePlaces.of(self.row(plane, profile), np.square(sep_deg)))
 
     @cached_property
     def solid_angle_sr(self) -> Floats:
@@ -91,13 +102,11 @@ class PointSpread:
         return np.array([np.interp(fraction, row, SEPARATIONS_DEG) for row in self.contained[0]])
 
 
-def _look_up(table: Floats, profile: ArrayLike, places: TablePlaces) -> Floats:
-    flat, step, part = table.ravel(), places.step, places.part
-    if np.any(profile):
-        step = step + np.asarray(profile) * (table.shape[1] * STEPS)
-    low, found = flat.take(step), flat[1:].take(step)
+def _look_up(table: Floats, places: TablePlaces, further: int = 0) -> Floats:
+    flat = table.ravel()[further * table.shape[1] * STEPS :]
+    low, found = flat.take(places.entry), flat[1:].take(places.entry)
     found -= low
-    found *= part
+    found *= places.part
     found += low
     return found
 
@@ -115,9 +124,9 @@ def _blurred(survey: Survey, response: Response, blur_deg: Floats, profiles: lis
     """Table of profiles, blurred by a Gaussian of its own in each plane."""
     shape = (len(profiles), len(survey.planes), STEPS)
     density, contained = np.empty(shape), np.empty(shape)
-    # one width after the other: the weights of a convolution are kept for the next of the same width
-    for width in sorted({(float(b), p.gaussian_deg) for b in blur_deg for p in profiles}):
-        for disc in sorted({p.disc_deg for p in profiles}):
+    # Weights of a convolution are kept for the next few: one disc after the other, each with the few widths.
+    for disc in sorted({p.disc_deg for p in profiles}):
+        for width in sorted({(float(b), p.gaussian_deg) for b in blur_deg for p in profiles}):
             for plane, (band, event_type) in enumerate(survey.planes):
                 b = survey.bands[band]
                 for k, profile in enumerate(profiles):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.likelihood.anchor import mean_shift
 from models.likelihood.neighbourhood import Neighbourhoods
-from models.likelihood.optics import SEPARATIONS_DEG, PointSpread
+from models.likelihood.optics import SQUARES_DEG2, PointSpread, TablePlaces
 
 Floats = NDArray[np.float64]
 
@@ -24,10 +24,8 @@ Floats = NDArray[np.float64]
 @lru_cache(maxsize=8)
 def steepness(spread: PointSpread) -> PointSpread:
     """-(1/r) dP/dr of point sources, tabulated like the PSF."""
-    slope = np.gradient(spread.density_per_sr[:1], SEPARATIONS_DEG, axis=-1)
-    return PointSpread(
-        np.maximum(-slope / np.maximum(SEPARATIONS_DEG, SEPARATIONS_DEG[4]), 0), spread.contained
-    )
+    slope = 2 * np.gradient(spread.density_per_sr[:1], SQUARES_DEG2, axis=-1)
+    return PointSpread(np.maximum(-slope, 0), spread.contained)
 
 
 def likeliest_places(
@@ -64,10 +62,10 @@ def likeliest_places(
     ratio = near.per_pixel(photons)[pairs] / null[pairs]
     near = near.subset(np.ones(near.n, bool), pairs, radius)
 
-    def weights(some: Neighbourhoods, separation_deg: Floats, counts: Floats, ratio: Floats) -> Floats:
-        lit = 1 + ratio * spread.density(some.plane, separation_deg)
-        return counts * ratio * slope.density(some.plane, separation_deg) / lit
+    def weights(squared_deg: Floats, row: Floats, counts: Floats, ratio: Floats) -> Floats:
+        places = TablePlaces.of(row, squared_deg)
+        return counts * ratio * slope.density_at(places) / (1 + ratio * spread.density_at(places))
 
-    east, north = mean_shift(near, weights, near.counts, ratio)
+    east, north = mean_shift(near, weights, spread.row(near.plane), near.counts, ratio)
     stays = np.hypot(east, north) > stray_deg
     return np.where(stays, 0.0, east), np.where(stays, 0.0, north)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.neighbourhood import Neighbourhoods
-from models.likelihood.optics import PointSpread
+from models.likelihood.optics import PointSpread, TablePlaces
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,7 +48,8 @@ class Surface:
         Weighted.
     ratio : array [n_pairs]
         A source's photons over all else per sr.
-    profile : array of int [n]
+    row : array [n_pairs]
+        Where the tables of the sources' profiles begin (`PointSpread.row`).
     spread : PointSpread
     leaves : array [n]
         Photons that leave the neighbourhood, for an offset of a degree, to second order in it.
@@ -57,7 +58,7 @@ class Surface:
     near: Neighbourhoods
     counts: Floats
     ratio: Floats
-    profile: Ints
+    row: Floats
     spread: PointSpread
     leaves: Floats
 
@@ -80,7 +81,7 @@ class Surface:
             near,
             near.counts * near.per_pixel(sky.weight),
             near.per_pixel(photons) / else_there,
-            sky.profile,
+            sky.row[pairs],
             sky.spread,
             np.sum(sky.weight * photons * leaves, axis=1),
         )
@@ -92,15 +93,18 @@ class Surface:
         pairs = rows[self.near.owner]
         near = self.near.subset(rows, pairs, self.near.radius_deg)
         return Surface(
-            near, self.counts[pairs], self.ratio[pairs], self.profile[rows], self.spread, self.leaves[rows]
+            near, self.counts[pairs], self.ratio[pairs], self.row[pairs], self.spread, self.leaves[rows]
         )
 
     def __call__(self, east_deg: Floats, north_deg: Floats) -> Floats:
         """The surface at offsets [n], [n]."""
         near = self.near
-        sep_deg = near.separation_deg(east_deg, north_deg)
-        psf = self.spread.density(near.plane, sep_deg, self.profile[near.owner])
-        gain = near.total(self.counts * np.log1p(self.ratio * psf))
+        squared = near.squared_deg(east_deg, north_deg)
+        lit = self.spread.density_at(TablePlaces.of(self.row, squared))
+        lit *= self.ratio
+        np.log1p(lit, out=lit)
+        lit *= self.counts
+        gain = near.total(lit)
         return -2 * (gain + self.leaves * (east_deg**2 + north_deg**2))
 
 

@@ -10,6 +10,7 @@ from models.likelihood.spectral_shares import Shares
 from sky.survey import Survey
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 INDEX_RANGE = (0.5, 6.0)
 CURVATURE_RANGE = (-1.0, 2.0)
@@ -77,7 +78,11 @@ class Point:
         pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
         return Point(*(np.where(rows.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
 
-    def replaced(self, rows: NDArray[np.bool_], new: "Point") -> "Point":
+    def select(self, rows: NDArray[np.bool_]) -> "Point":
+        """Those of some sources."""
+        return Point(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def replaced(self, rows: Ints, new: "Point") -> "Point":
         """With other values in some rows."""
         out = {f.name: getattr(self, f.name).copy() for f in fields(self)}
         for name, values in out.items():

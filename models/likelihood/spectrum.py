@@ -16,7 +16,6 @@ from sky.survey import Survey
 Floats = NDArray[np.float64]
 
 STEPS = 42
-STEPS_TOGETHER = 6  # then those that have settled are left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +79,7 @@ def fit_spectrum(
     posterior = Posterior(sky, psf, exposures, survey, prior)
     start = np.log(np.maximum(start_flux_cm2_s, 1e-20))
     first = np.column_stack([start, np.tile(posterior.mean, (len(start), 1))])
-    here, moving = _steps(posterior, first, np.ones_like(exposures))
-    for _ in range(STEPS_TOGETHER, STEPS, STEPS_TOGETHER):
-        if not moving.any():
-            break
-        new, still = _steps(posterior.select(moving), here.at[moving], here.level[moving])
-        here = here.replaced(moving, new)
-        moving[moving] = still
+    here = _climbed(posterior, first)
     # the curvature of a power law is 0, and known
     at, covariance = np.zeros((len(start), 3)), np.zeros((len(start), 3, 3))
     free = first.shape[1]
@@ -108,11 +101,12 @@ def fit_spectrum(
     )
 
 
-def _steps(posterior: Posterior, at: Floats, level: Floats) -> tuple[Point, NDArray[np.bool_]]:
-    """Some steps; the best point, and which sources [n] have not settled."""
-    here = posterior(at, level)
-    caution, moving = np.full(len(at), 0.1), np.ones(len(at), dtype=bool)
-    for _ in range(STEPS_TOGETHER):
+def _climbed(posterior: Posterior, start: Floats) -> Point:
+    """The best points from parameters [n, k] on."""
+    best = here = posterior(start, np.ones_like(posterior.exposures))
+    rows, caution = np.arange(len(start)), np.full(len(start), 0.1)
+    moving = np.ones(len(start), dtype=bool)
+    for _ in range(STEPS):
         new = posterior(*here.step(caution))
         better = moving & (new.value >= here.value)
         here = new.where(better, here)
@@ -120,4 +114,8 @@ def _steps(posterior: Posterior, at: Floats, level: Floats) -> tuple[Point, NDAr
         moving &= here.gain > SETTLED
         if not moving.any():
             break
-    return here, moving
+        if 2 * moving.sum() < len(rows):  # the few that climb on do so without the others' photons
+            best = best.replaced(rows, here)
+            posterior, here, caution = posterior.select(moving), here.select(moving), caution[moving]
+            rows, moving = rows[moving], moving[moving]
+    return best.replaced(rows, here)

@@ -12,11 +12,11 @@ from models.likelihood.evidence import BACKGROUND_ERROR
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.mixture import Mixture
 from models.likelihood.neighbourhood import Neighbourhoods, SkyPixels, cover, gather, moved, sky_pixels
-from models.likelihood.optics import PointSpread, band_fractions, healpix_point_spread
+from models.likelihood.optics import PointSpread, TablePlaces, band_fractions, healpix_point_spread
 from models.likelihood.tile_model import MEASURING, TileSky
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
-from sky.frames import lon_lat, unit_vectors
+from sky.frames import unit_vectors
 from sky.response import Response
 from sky.survey import Survey
 from sky.tiles import TileGrid
@@ -200,11 +200,12 @@ def _of_tile(
     near = gather(pixels, vectors[rows], radius)
     everyone = Mixture.of(gather(pixels, vectors[seen], sky.reach_deg), pixels, spread, mixture.extent)
     cell, extent = near.pixel + pixels.first[near.plane], mixture.extent[mine]
-    own = spread.density(near.plane, near.separation_deg(), extent[near.owner])
-    own *= near.per_pixel(photons[mine]) * (near.separation_deg() <= sky.reach_deg[near.plane])
+    squared = near.squared_deg()
+    own = spread.density_at(TablePlaces.of(spread.row(near.plane, near.per_pixel(extent)), squared))
+    own *= near.per_pixel(photons[mine]) * (squared <= sky.reach_deg[near.plane] ** 2)
     neighbours = np.maximum(everyone.density(photons)[cell] - own, 0)
-    floor = sky.background_at(background, *lon_lat(np.concatenate(pixels.vectors)))
-    floor = floor[np.arange(len(floor)), np.repeat(np.arange(len(radius)), [len(c) for c in pixels.counts])]
+    plane = np.repeat(np.arange(len(radius)), [len(counts) for counts in pixels.counts])
+    floor = sky.background_at(background, pixels.columns[1].T, plane)
     totals = _disc_totals(sky, background, vectors[rows], radius)
     around = LocalSky(near, floor[cell], neighbours, spread, extent, totals)
     return TileSurroundings(pixels, around, cell, own, seen, mine, everyone, photons, floor)
@@ -219,8 +220,7 @@ def _disc_totals(sky: TileSky, background: Images, vectors: Floats, radius: Floa
     start = np.repeat(vectors, k.size, axis=0)
     totals = np.empty((len(vectors), len(radius)))
     for size in np.unique(radius):
-        planes = np.flatnonzero(radius == size)
-        at = sky.background_at(background, *lon_lat(moved(start, size * east, size * north)))[:, planes]
-        mean = at.reshape(len(vectors), k.size, -1).mean(axis=1)
-        totals[:, planes] = mean * 2 * np.pi * (1 - np.cos(np.radians(size)))
+        planes, places = radius == size, moved(start, size * east, size * north)
+        mean = sky.background_at(background[planes], places).reshape(-1, len(vectors), k.size).mean(axis=2)
+        totals[:, planes] = mean.T * 2 * np.pi * (1 - np.cos(np.radians(size)))
     return totals

@@ -180,10 +180,12 @@ class TileSky:
             background = estimate(self.filter.smoother, share, self.mean, scales)
         return mixture, photons, background
 
-    def background_at(self, background: Images, glon_deg: Floats, glat_deg: Floats) -> Floats:
-        """Background per sr at positions, [n, n_planes]."""
-        x, y = self.grid.sky_to_pixel(self.tile, self.filter.band, glon_deg, glat_deg)
+    def background_at(self, background: Images, vectors: Floats, plane: Ints | slice = slice(None)) -> Floats:
+        """Background per sr at unit vectors [n, 3]: of all planes, [n_planes, n], or of one plane each, [n]."""
+        x, y = self.grid.vectors_to_pixel(self.tile, self.filter.band, vectors)
         last = self.filter.smoother.npix - 1
         column = np.clip(np.rint(x), 0, last).astype(np.int64)
         row = np.clip(np.rint(y), 0, last).astype(np.int64)
-        return (background[:, row, column] / self.solid_angle_sr[row, column]).T.astype(float)
+        at = row * (last + 1) + column
+        counts = background.reshape(len(background), -1)[plane, at]
+        return counts / self.solid_angle_sr.ravel()[at]

@@ -84,7 +84,7 @@ def wide_detections(
         ts=ts,
         det_prob=expit(PROBABILITY["intercept"] + PROBABILITY["slope"] * np.log(ts)),
         flux_cm2_s=np.array([one.fit.flux_cm2_s[0] for one in found]),
-        background_sr=sky.background_at(background, glon, glat),
+        background_sr=sky.background_at(background, vectors).T,
         disc_deg=np.array([one.radius_deg for one in found]),
     )
     return detections.select(detections.tile == sky.tile)
