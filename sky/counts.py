@@ -224,6 +224,13 @@ class CountsCube:
     def _summed(self) -> dict[int, HealpixCounts]:
         return {}
 
+    def by_cell(self, order: int) -> Ints:
+        """Photons of all planes and slices in each NESTED cell of an order no finer than any band's."""
+        cells = np.zeros(npix_of(order), dtype=np.int64)
+        for plane in range(len(self.survey.planes)):
+            cells += self.plane(plane).degrade(order).dense()
+        return cells
+
     def dense(self, plane: int) -> Counts:
         """Whole NESTED map of one plane, slices summed, shape (band.npix,)."""
         return self.plane(plane).dense()

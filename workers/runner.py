@@ -26,13 +26,14 @@ from sky.footprint import covered_cells, exposed_tiles
 from sky.ingest import IngestedSky, ingest
 from sky.observation import load_observation
 from sky.response import load_response
+from sky.tiles import TILE_ORDER
 from workers.ahead import Expected
 from workers.app import make_app, require_broker, send_hints
 from workers.cubes import cube_folder
 from workers.hints import QuietWatch
 from workers.identity import dead_holders
 from workers.networks import models_used, network_settings
-from workers.plan import plan
+from workers.plan import plan, tile_batches
 from workers.pool import WorkerPool
 from workers.progress import BarProgress, PlainProgress
 from workers.references import named_references, require_references
@@ -129,7 +130,7 @@ def start_run(
     RunError, ObservationError, InputError, DatabaseUnreachable, BrokerUnreachable, LocalServiceError
         One line each. If the input is at fault the database is as it was before.
     """
-    plan(request.tiles, settings.batch_tiles)  # tiles that do not exist are refused before anything is read
+    tile_batches(request.tiles, settings.batch_tiles)  # tiles that do not exist are refused before reading
     manifest = load_observation(observation)
     detector = request.detector or default_detector(manifest.survey.name)
     require_known(detector, manifest.survey.name, request.localiser)
@@ -147,7 +148,8 @@ def start_run(
         others = named_references(session.engine, request.references)
         progress.step(f"reading {manifest.name}")
         sky = ingest(manifest)
-        batches = plan(_exposed(sky, request.tiles), settings.batch_tiles)
+        photons = sky.cube.by_cell(TILE_ORDER)
+        batches = plan(_exposed(sky, request.tiles), settings.batch_tiles, photons)
         sky.save(cube_folder(session.settings.home, sky.content_sha256))
         shaping = {
             "tiles": None if request.tiles is None else sorted(set(request.tiles)),

@@ -7,6 +7,7 @@ import uuid
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,16 +27,22 @@ def test_batches_hold_every_tile_once(tiles: set[int], size: int) -> None:
     assert all(1 <= len(batch) <= size for batch in batches)
 
 
-def test_the_whole_sky() -> None:
-    batches = plan(None, 16)
-    assert len(batches["detect"]) == len(batches["characterise"]) == 48
+@given(st.lists(st.integers(0, 10**9), min_size=N_TILES, max_size=N_TILES), st.integers(1, 50))
+def test_a_plan_begins_with_the_longest_work_and_leaves_no_tile_out(photons: list[int], size: int) -> None:
+    counts = np.array(photons, dtype=np.int64)
+    batches = plan(None, size, counts)
+    for stage in ("detect", "characterise"):
+        sums = [counts[list(batch)].sum() for batch in batches[stage]]
+        assert sums == sorted(sums, reverse=True)
+        assert sorted(tile for batch in batches[stage] for tile in batch) == list(range(N_TILES))
+        assert max(len(batch) for batch in batches[stage]) <= size
     assert batches["associate"] == [()]
 
 
 @pytest.mark.parametrize("tiles", [[], [-1], [0, N_TILES]])
 def test_tiles_that_do_not_exist(tiles: list[int]) -> None:
     with pytest.raises(PlanError, match="numbered 0 to 767"):
-        plan(tiles, 16)
+        plan(tiles, 16, np.ones(N_TILES, np.int64))
 
 
 def test_hints_are_sent_again_less_and_less_often() -> None:
@@ -115,6 +122,14 @@ def test_hints_carry_ids(broker_url: str) -> None:
 def test_hints_through_a_folder(tmp_path: Path) -> None:
     """The transport of a machine without any broker program."""
     assert sent_and_received(f"filesystem://{tmp_path}/a%20folder/broker") == [3, 5]
+
+
+def test_a_run_checks_its_detector_without_torch() -> None:
+    """Loading it costs seconds, which the run's first files could be read in."""
+    ask = "import sys, workers.runner; from models.detectors import require_detector as require; "
+    ask += "print(require('unet', 'lat-6band'), 'torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["centre-direction", "False"]
 
 
 def test_the_worker_parent_is_free_of_torch() -> None:

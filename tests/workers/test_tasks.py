@@ -11,6 +11,7 @@ from catalog import ledger, store
 from catalog.ledger import LeasedItem
 from sky.ingest import ingest
 from sky.observation import load_observation
+from sky.tiles import N_TILES
 from tests.workers.synthetic import write_observation
 from workers import stages
 from workers.cubes import cube_folder
@@ -54,7 +55,7 @@ def run_id(engine: Engine, home: tuple[Path, str]) -> int:
             settings={"references": [], "threshold": 0.5},
             software={},
         )
-        for stage, batches in plan([0, 3], 1).items():
+        for stage, batches in plan([0, 3], 1, np.ones(N_TILES, np.int64)).items():
             ledger.plan_stage(conn, run, stage, batches)
         ledger.advance(conn, run)
     return run
