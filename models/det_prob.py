@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from models import logistic
 from models.localise.by_name import score_logit
-from models.unet import NetworkError
+from models.shipped import NetworkError
 
 Floats = NDArray[np.float64]
 

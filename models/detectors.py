@@ -6,11 +6,13 @@ free of it.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.metadata import version
 
 from models.likelihood.detect import detect_tile as matched_filter_tile
 from models.likelihood.detections import Detections
 from models.likelihood.evidence import POPULATIONS
-from models.localise.names import LOCALISERS, unknown
+from models.localise.names import DEFAULT_LOCALISER, LOCALISERS, unknown
+from models.shipped import require_localiser, shipped_weights
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
 from sky.response import Response
@@ -18,7 +20,7 @@ from sky.tiles import TileGrid
 
 Detector = Callable[[CountsCube, ExposureMaps, Response, TileGrid, Sequence[int], int], Detections]
 
-# Those that run a network, and its weights (`models.weights.shipped_weights`): a GPU helps them, and they take a
+# Those that run a network, and its weights (`models.shipped.shipped_weights`): a GPU helps them, and they take a
 # localiser. The first also sees the likelihood filter's map, the other counts alone.
 NETWORK_DETECTORS = {"unet": "localise", "unet-counts": "localise-counts"}
 DETECTORS = ("matched-filter", *NETWORK_DETECTORS)
@@ -65,7 +67,7 @@ def require_known(name: str, survey: str, localiser: str | None = None) -> None:
 
 
 def require_detector(name: str, survey: str, localiser: str | None = None) -> str | None:
-    """Check that a detector can find sources in a survey. Loads torch for a network.
+    """Check that a detector can find sources in a survey.
 
     Parameters
     ----------
@@ -88,19 +90,26 @@ def require_detector(name: str, survey: str, localiser: str | None = None) -> st
     require_known(name, survey, localiser)
     if name not in NETWORK_DETECTORS:
         return None
-    from models.network_detect import NetworkDetection, require_network
-    from models.weights import shipped_weights
-
-    config = NetworkDetection(shipped_weights(survey, NETWORK_DETECTORS[name])).with_localiser(localiser)
-    require_network(survey, config)
-    return config.localiser
+    chosen = localiser or DEFAULT_LOCALISER
+    require_localiser(shipped_weights(survey, NETWORK_DETECTORS[name]), survey, chosen)
+    return chosen
 
 
 def gpu_here() -> bool:
-    """Whether networks can run on a GPU of this machine. Loads torch."""
+    """Whether networks can run on a GPU of this machine. Loads torch, unless that is built for processors alone."""
+    if version("torch").endswith("+cpu"):
+        return False
     import torch
 
     return torch.cuda.is_available()
+
+
+def load_detector(name: str, survey: str) -> None:
+    """Load torch and a detector's network now, and not with its first tile; nothing for one without a network."""
+    if name in NETWORK_DETECTORS:
+        from models.network_detect import load_network
+
+        load_network(shipped_weights(survey, NETWORK_DETECTORS[name]))
 
 
 def make_detector(name: str, localiser: str | None = None) -> Detector:
@@ -142,7 +151,6 @@ def network_tiles(
 ) -> Detections:
     """Sources of some tiles by a localisation network that comes with the program; see `network_detect`."""
     from models.network_detect import NetworkDetection, detect_tiles
-    from models.weights import shipped_weights
 
     config = NetworkDetection(shipped_weights(cube.survey.name, kind)).with_localiser(localiser)
     return detect_tiles(cube, exposure, response, grid, tiles, seed, config)

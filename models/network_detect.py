@@ -32,9 +32,10 @@ from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import TileSky
 from models.likelihood.wide_search import searchable, wide_detections
 from models.localise.by_name import find_peaks
-from models.localise.names import LOCALISERS, unknown
-from models.unet import NetworkError, Segmentation, UNet, folded
-from models.weights import load_weights, shipped_weights
+from models.localise.names import DEFAULT_LOCALISER, LOCALISERS, unknown
+from models.shipped import NetworkError, require_localiser, shipped_weights
+from models.unet import Segmentation, UNet, folded
+from models.weights import load_weights
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
 from sky.frames import lon_lat, unit_vectors
@@ -73,7 +74,7 @@ class NetworkDetection:
     """
 
     weights: Path | None = None
-    localiser: str = "centre-direction"
+    localiser: str = DEFAULT_LOCALISER
     min_det_prob: float = 0.1
     judged: bool = True
 
@@ -84,22 +85,6 @@ class NetworkDetection:
     def with_localiser(self, name: str | None) -> "NetworkDetection":
         """The same with another localiser; None leaves it as it is."""
         return self if name is None else replace(self, localiser=name)
-
-
-def require_network(survey: str, config: NetworkDetection) -> None:
-    """Check that there are weights for a survey, and that they bring what a configuration asks of them.
-
-    Raises
-    ------
-    NetworkError
-        If not.
-    """
-    network, card, path = _network(config.weights or shipped_weights(survey), "cpu")
-    if network.config.survey != survey:
-        own = network.config.survey
-        raise NetworkError(f"{path}: a network for survey '{own}' cannot search a cube of '{survey}'")
-    if config.localiser not in card.get("calibration", {}):
-        raise NetworkError(f"{path}: the model card gives no probabilities for '{config.localiser}'")
 
 
 def detect_tiles(
@@ -128,10 +113,10 @@ def detect_tiles(
         If there are no weights for the cube's survey, or those given are for another.
     """
     config = config or NetworkDetection()
-    require_network(cube.survey.name, config)
-    device = _device()
-    network, card, _ = _network(config.weights or shipped_weights(cube.survey.name), device)
-    found, step = [], FORWARD_TILES[device]
+    weights = config.weights or shipped_weights(cube.survey.name)
+    require_localiser(weights, cube.survey.name, config.localiser)
+    network, card = load_network(weights)
+    found, step = [], FORWARD_TILES[_device()]
     for first in range(0, len(tiles), step):
         some = tiles[first : first + step]
         out = segment(network, cube, grid, some, seed)
@@ -288,9 +273,16 @@ def _match_radius_px(grid: TileGrid) -> float:
 
 
 @lru_cache(maxsize=4)
-def _network(weights: Path, device: str) -> tuple[UNet, dict[str, Any], Path]:
+def load_network(weights: Path) -> tuple[UNet, dict[str, Any]]:
+    """A network on this process's device, ready for inference, and its model card; kept for the next call.
+
+    Raises
+    ------
+    NetworkError
+        If the files are not those of a localising network.
+    """
     network, card = load_weights(weights)
-    return folded(network).to(device), card, weights
+    return folded(network).to(_device()), card
 
 
 def _device() -> str:

@@ -16,14 +16,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.normalise import Normalised, make_normalisation
 from models.psf_kernels import LevelPSF, level_psfs
+from models.shipped import NetworkError
 from sky.survey import get_survey
 
 HEADS = ("mask", "direction", "background")
 BLOCK = 6  # layers of a block: twice convolution, normalisation, cut
-
-
-class NetworkError(ValueError):
-    """A network that does not fit the data it is given."""
 
 
 @dataclass(frozen=True)

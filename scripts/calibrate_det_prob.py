@@ -22,6 +22,7 @@ from models.characterise.calibration import expected_calibration_error
 from models.detectors import NETWORK_DETECTORS
 from models.localise.names import LOCALISERS
 from models.network_detect import NetworkDetection, detect_tiles
+from models.shipped import shipped_weights
 from models.training.drawn_sky import (
     block_tiles,
     drawn_cubes,
@@ -33,7 +34,6 @@ from models.training.drawn_sky import (
 from models.training.lists import list_sky
 from models.training.loop import commit
 from models.training.seeds import sky_rng
-from models.weights import shipped_weights
 from sky.readers.files import file_sha256
 from sky.response import load_response
 from sky.survey import Survey, get_survey

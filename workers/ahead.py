@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from models.characterise import has_networks
-from models.detectors import require_detector
+from models.detectors import load_detector
 from models.likelihood.discs import all_shapes
 from models.likelihood.matched_filter import matched_filter
 from models.likelihood.regions import contained
@@ -33,7 +33,7 @@ def make_tables(expected: Expected) -> None:
 
 def load_networks(expected: Expected) -> None:
     """Load torch, which does not survive a fork, and the networks."""
-    require_detector(expected.detector, expected.survey)
+    load_detector(expected.detector, expected.survey)
     if has_networks(expected.survey):
         from models.characterise.inference import shipped
 

@@ -1,6 +1,5 @@
 """The characterising networks in a run: what a run is told to use, and what they say of its detections."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from models.characterise import Characterisation, Listed, characterise_networks,
 from models.characterise.shipped import NEEDED, shipped_path
 from models.detectors import NETWORK_DETECTORS
 from models.likelihood import Detections
+from models.shipped import model_card, shipped_weights
 from sky.readers.files import file_sha256
 from sky.storage import StoredSky
 from sky.tiles import TileGrid
@@ -64,14 +64,12 @@ def models_used(
     """Checksum, name and model card of all weights that a run uses."""
     paths: list[Path] = []
     if detector in NETWORK_DETECTORS:
-        from models.weights import shipped_weights
-
         paths.append(shipped_weights(survey, NETWORK_DETECTORS[detector]))
     if class_network is not None:
         kinds = {*NEEDED, CLASS_NETWORKS[class_network]}
         paths += [shipped_path(kind, survey) for kind in sorted(kinds)]
     for path in paths:
-        yield file_sha256(path), path.stem, json.loads(path.with_suffix(".json").read_text())
+        yield file_sha256(path), path.stem, model_card(path)
 
 
 def ask_networks(

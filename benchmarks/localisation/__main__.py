@@ -33,7 +33,7 @@ from benchmarks.localisation.scores import Pooled
 from benchmarks.localisation.skies import TEN_SKIES, TEST_SEED, Case, Truths, make_case, sky_seed
 from benchmarks.machine import RESULTS, describe
 from models.detectors import NETWORK_DETECTORS
-from models.weights import shipped_weights
+from models.shipped import shipped_weights
 from sky.survey import Survey, get_survey
 from sky.tiles import N_TILES
 

@@ -24,7 +24,7 @@ from models.characterise.shipped import shipped_path
 from models.characterise.systematics import Table
 from models.cutouts import CLASSES, Cutouts
 from models.likelihood.flags import Flags
-from models.unet import NetworkError
+from models.shipped import NetworkError
 from sky.frames import unit_vectors
 from sky.survey import Survey
 

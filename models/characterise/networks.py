@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.characterise.inputs import Inputs
 from models.characterise.layers import FEATURES, CubeTrunk, Trunk, YearTrunk, head
 from models.cutouts import CLASSES
-from models.unet import NetworkError
+from models.shipped import NetworkError
 from sky.survey import Survey, get_survey
 
 KINDS = ("flux", "real", "class", "class3d", "position")

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-FOLDER = Path(__file__).parent.parent / "weights"
+from models.shipped import FOLDER
+
 NEEDED = ("flux", "real", "class", "position")
 
 

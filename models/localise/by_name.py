@@ -13,7 +13,8 @@ from models.localise.direction import centre_direction
 from models.localise.kmeans import kmeans
 from models.localise.names import DIRECTION_LOCALISERS, LOCALISERS, unknown
 from models.localise.peaks import Peaks
-from models.unet import NetworkError, Segmentation
+from models.shipped import NetworkError
+from models.unet import Segmentation
 
 
 def find_peaks(out: Segmentation, localiser: str, match_radius_px: float, which: int = 0) -> Peaks:

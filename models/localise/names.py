@@ -4,6 +4,7 @@
 DIRECTION_LOCALISERS = ("centre-direction", "direction-field")
 MASK_LOCALISERS = ("disk", "log", "kmeans")
 LOCALISERS = DIRECTION_LOCALISERS + MASK_LOCALISERS
+DEFAULT_LOCALISER = "centre-direction"
 
 
 def unknown(localiser: str) -> str:

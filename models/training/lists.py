@@ -18,6 +18,7 @@ from models.cutouts import FAKE, Cutouts, CutoutTruth, cut_tile
 from models.detectors import NETWORK_DETECTORS, default_detector, make_detector
 from models.evaluate import Positions, match
 from models.likelihood import Detections
+from models.shipped import shipped_weights
 from models.training.drawn_sky import (
     Truths,
     block_tiles,
@@ -30,7 +31,6 @@ from models.training.pool import Pool, Report, load_cutouts, save_cutouts, usabl
 from models.training.seeds import sky_rng
 from models.training.state import TrainingError
 from models.training_sky import B1_SHARE
-from models.weights import shipped_weights
 from sky.readers.files import file_sha256
 from sky.response import load_response
 from sky.simulate import SyntheticSky, synthetic_sky

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.characterise.inference import load_characteriser
 from models.characterise.networks import KINDS, Characteriser, CharacteriserConfig
+from models.shipped import NetworkError
 from models.stream import DrawSky
 from models.training.characterise import FitConfig, fit_network
 from models.training.finish import Pools, finish
@@ -17,7 +18,6 @@ from models.training.lists import ListConfig, draw_lists, load_lists
 from models.training.loop import commit
 from models.training.pool import Pool, PoolConfig, Report, draw_pool, load_pool
 from models.training_sky import BRIGHTNESS_SPREAD, FAINTEST, TrainingSky, as_measured, training_sky
-from models.unet import NetworkError
 from models.weights import save_weights
 from sky.readers.files import file_sha256
 from sky.simulate import synthetic_sky

@@ -4,7 +4,6 @@ import json
 import os
 import platform
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.unet import NetworkConfig, NetworkError, UNet
+from models.shipped import NetworkError
+from models.unet import NetworkConfig, UNet
 
 
 class Config(Protocol):
@@ -45,26 +45,6 @@ def save_weights(path: Path, network: Configured, card: dict[str, Any]) -> None:
     full = card | {"machine": machine, "written": datetime.now(UTC).isoformat(timespec="seconds")}
     save_file(state, path, metadata={"network": json.dumps(network.config.to_dict())})
     path.with_suffix(".json").write_text(json.dumps(full, indent=2) + "\n")
-
-
-def shipped_weights(survey: str, kind: str = "localise") -> Path:
-    """Path of the localiser's weights that come with the program for a survey.
-
-    Parameters
-    ----------
-    survey : str
-    kind : str
-        ``localise``, or ``localise-counts`` of the network that sees counts alone.
-
-    Raises
-    ------
-    NetworkError
-        If there are none.
-    """
-    path = Path(str(resources.files("models.weights"))) / f"{kind}-{survey}.safetensors"
-    if not path.exists():
-        raise NetworkError(f"no trained network '{kind}' for survey '{survey}'")
-    return path
 
 
 def load_weights(path: Path) -> tuple[UNet, dict[str, Any]]:

@@ -11,7 +11,7 @@ from models.characterise.inputs import make_inputs
 from models.characterise.networks import Characteriser, CharacteriserConfig, place_numbers
 from models.cutouts import CLASSES, Cutouts
 from models.likelihood.flags import Flags
-from models.unet import NetworkError
+from models.shipped import NetworkError
 from sky.survey import get_survey
 from tests.models.known_cutouts import known_cutouts
 

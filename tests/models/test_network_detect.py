@@ -16,11 +16,12 @@ from models.detectors import (
     require_detector,
 )
 from models.likelihood import Detections
-from models.network_detect import NetworkDetection, detect_tiles, require_network
+from models.network_detect import NetworkDetection, detect_tiles
+from models.shipped import NetworkError, require_localiser, shipped_weights
 from models.stream import render_batch
 from models.training_sky import MEASURED_COUNTS, training_sky
-from models.unet import NetworkConfig, NetworkError, UNet
-from models.weights import save_weights, shipped_weights
+from models.unet import NetworkConfig, UNet
+from models.weights import save_weights
 from sky.counts import CountsCube, HealpixCounts
 from sky.exposure import ExposureMaps
 from sky.frames import unit_vectors
@@ -198,7 +199,7 @@ def test_faults_are_named(tmp_path: Path) -> None:
     bare = tmp_path / "bare.safetensors"
     save_weights(bare, UNet(NetworkConfig("lat-10gev")), {"network": NetworkConfig("lat-10gev").to_dict()})
     with pytest.raises(NetworkError, match=r"bare\.safetensors: the model card gives no probabilities for"):
-        require_network("lat-10gev", NetworkDetection(bare))
+        require_localiser(bare, "lat-10gev", "centre-direction")
 
 
 def test_a_network_refuses_a_cube_of_another_survey() -> None:

@@ -10,9 +10,10 @@ from models.det_prob import JUDGEMENTS
 from models.localise.by_name import find_peaks
 from models.localise.names import LOCALISERS
 from models.psf_kernels import counts_share
+from models.shipped import shipped_weights
 from models.stream import render_batch
 from models.training_sky import MEASURED_COUNTS
-from models.weights import load_weights, shipped_weights
+from models.weights import load_weights
 from sky.readers.files import file_sha256
 from sky.response import load_response
 from sky.survey import get_survey

@@ -10,13 +10,14 @@ import torch
 
 from models.evaluate import Positions
 from models.localise.names import LOCALISERS
+from models.shipped import NetworkError
 from models.stream import TileBatch, random_axes, render_batch
 from models.training import loop
 from models.training.losses import localisation_loss
 from models.training.state import running_average
 from models.training.validation import Found, Validation, calibrate, summary
 from models.training_sky import TrainingSky
-from models.unet import NetworkConfig, NetworkError, Segmentation, UNet
+from models.unet import NetworkConfig, Segmentation, UNet
 from models.weights import load_weights, save_weights
 from sky.survey import Survey, get_survey
 from tests.models.point_sky import point_sky

@@ -10,11 +10,11 @@ from models.characterise.inference import load_characteriser
 from models.characterise.inputs import make_inputs
 from models.characterise.networks import Characteriser, CharacteriserConfig
 from models.cutouts import FAKE
+from models.shipped import NetworkError
 from models.training import tasks, whole
 from models.training.characterise import FitConfig, fit_network
 from models.training.pool import Pool, PoolConfig, draw_pool, load_pool, sky_file
 from models.training.state import TrainingError
-from models.unet import NetworkError
 from models.weights import save_weights
 from sky.survey import get_survey
 from tests.models.known_cutouts import known_cutouts

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from models.shipped import NetworkError
 from models.training import loop, whole
-from models.unet import NetworkConfig, NetworkError
+from models.unet import NetworkConfig
 from sky.survey import SurveyError
 from workers.cli import app
 

@@ -12,6 +12,7 @@ from models.characterise.inference import load_characteriser
 from models.characterise.networks import CharacteriserConfig
 from models.cutouts import FAKE, SIZE_PX
 from models.likelihood import Detections
+from models.shipped import NetworkError
 from models.training import whole
 from models.training.characterise import FitConfig, fit_network
 from models.training.drawn_sky import Truths, inside_blocks
@@ -27,7 +28,6 @@ from models.training.lists import (
 from models.training.pool import load_cutouts
 from models.training.seeds import sky_rng
 from models.training.state import TrainingError
-from models.unet import NetworkError
 from sky.readers.files import file_sha256
 from sky.survey import get_survey
 from sky.tiles import TileGrid, owner

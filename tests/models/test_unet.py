@@ -6,8 +6,9 @@ from scipy.ndimage import gaussian_filter
 
 from models.normalise import NORMALISATIONS, SOURCE_COUNTS, local_background, make_normalisation, smooth
 from models.psf_kernels import level_psfs
-from models.unet import NetworkConfig, NetworkError, UNet, folded
-from models.weights import load_weights, shipped_weights
+from models.shipped import NetworkError, shipped_weights
+from models.unet import NetworkConfig, UNet, folded
+from models.weights import load_weights
 from sky.survey import get_survey
 
 
