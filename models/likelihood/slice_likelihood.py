@@ -6,6 +6,7 @@ are sorted into narrow steps of that ratio, and the likelihood of each slice is 
     ln L(a) = sum_steps n ln(1 + a r) - a * gain.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self, cast
 
@@ -18,7 +19,7 @@ Floats = NDArray[np.float64]
 
 # Steps of ln r; photons of a step share its mean ln r, which leaves an error of STEP^2 / 96 in ln L a photon at most.
 STEP, N_STEPS, LEAST_LOG_RATIO = 0.2, 128, -10.0
-NEWTON_STEPS = 25
+NEWTON_STEPS, CLOSE_ENOUGH = 25, 1e-9
 LEAST_AMPLITUDE = 1e-4
 
 
@@ -79,19 +80,18 @@ class SliceLikelihood:
 
     def best(self) -> Floats:
         """Amplitudes of highest likelihood, not negative, [n, n_slices]."""
-        amplitude = np.ones_like(self.gain)
-        for _ in range(NEWTON_STEPS):
-            amplitude = _newton(amplitude, *self._slopes(amplitude))
+        amplitude = _climbed(np.ones_like(self.gain), self._slopes)
         nothing = (amplitude <= LEAST_AMPLITUDE) | (self.gain <= 0)
         return np.where(nothing, 0.0, amplitude)
 
     def best_constant(self) -> Floats:
         """The one amplitude for all slices of highest likelihood, [n, 1]."""
-        amplitude = np.ones((len(self.gain), 1))
-        for _ in range(NEWTON_STEPS):
-            slope, bend = (part.sum(axis=1, keepdims=True) for part in self._slopes(amplitude))
-            amplitude = _newton(amplitude, slope, bend)
-        return amplitude
+
+        def slopes(amplitude: Floats) -> tuple[Floats, Floats]:
+            slope, bend = self._slopes(amplitude)
+            return slope.sum(axis=1, keepdims=True), bend.sum(axis=1, keepdims=True)
+
+        return _climbed(np.ones((len(self.gain), 1)), slopes)
 
     def _slopes(self, amplitude: Floats) -> tuple[Floats, Floats]:
         """First derivative and minus the second in the amplitude, [n, n_slices]."""
@@ -100,8 +100,13 @@ class SliceLikelihood:
         return slope, np.sum(self.photons * share**2, axis=-1)
 
 
-def _newton(amplitude: Floats, slope: Floats, bend: Floats) -> Floats:
-    # the slope is convex: from below Newton's steps never pass the maximum, from above they may
-    return np.maximum(
-        amplitude + np.maximum(slope / np.maximum(bend, 1e-12), -0.9 * amplitude), LEAST_AMPLITUDE
-    )
+def _climbed(amplitude: Floats, slopes: Callable[[Floats], tuple[Floats, Floats]]) -> Floats:
+    """Amplitudes of highest likelihood, from its first derivative and minus the second at any."""
+    for _ in range(NEWTON_STEPS):
+        slope, bend = slopes(amplitude)
+        # the slope is convex: from below Newton's steps never pass the maximum, from above they may
+        step = np.maximum(slope / np.maximum(bend, 1e-12), -0.9 * amplitude)
+        before, amplitude = amplitude, np.maximum(amplitude + step, LEAST_AMPLITUDE)
+        if (np.abs(amplitude - before) <= CLOSE_ENOUGH * before).all():
+            break
+    return amplitude
