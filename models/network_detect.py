@@ -126,7 +126,7 @@ def detect_tiles(
             if out.background is None:
                 background = sky.first_background(BackgroundScales())
             else:
-                background = fine_background(network, out, k, grid.npix(sky.filter.band))
+                background = fine_background(network, out, k, grid.npix(sky.band))
             own, rest = characterised(sky, background, vectors, probability, cube, exposure)
             points = judged(own, cube.total() / (4 * np.pi), card, config)
             if searchable(cube.survey):

@@ -17,6 +17,7 @@ from models.likelihood.background import BackgroundScales, Images
 from models.likelihood.detect import DetectionConfig, anchor_ratio, judge, search, settle_places
 from models.likelihood.detections import Detections
 from models.likelihood.evidence import POPULATIONS
+from models.likelihood.matched_filter import matched_filter
 from models.likelihood.mixture import Mixture
 from models.likelihood.sharing import Sharing
 from models.likelihood.tile_model import SEARCHING, Pace, TileSky
@@ -86,11 +87,13 @@ def search_with_model(case: Case, which: str, tiles: Sequence[int]) -> Detection
         model_separation_deg=SEPARATION_DEG,
         min_det_prob=LEAST_DET_PROB,
     )
-    found = []
+    found, fine = [], matched_filter(case.cube.survey, response, grid)
     for tile in tiles:
         plain = TileSky.of(case.cube, case.exposure, response, grid, tile)
-        shape = diffuse_images(grid, tile, plain.filter.band, case.diffuse_sr[which])
+        shape = diffuse_images(grid, tile, plain.band, case.diffuse_sr[which])
         sky = ModelledSky(**{f.name: getattr(plain, f.name) for f in fields(TileSky)}, shape=shape)
-        settled = settle_places(sky, search(sky, config), anchor_ratio(sky, case.cube), config.margin_deg)
+        settled = settle_places(
+            sky, search(sky, fine, config), anchor_ratio(sky, case.cube), config.margin_deg
+        )
         found.append(judge(sky, settled, case.exposure, config))
     return Detections.concatenate(found)

@@ -68,16 +68,16 @@ def _datasets(case: Case, which: str, sky: TileSky, images: Array) -> list[Any]:
     edges = [band.emin_gev for band in survey.bands] + [survey.bands[-1].emax_gev]
     axis = MapAxis.from_energy_edges(edges * u.GeV)
     true_axis = MapAxis.from_energy_edges(edges * u.GeV, name="energy_true")
-    width = grid.npix(sky.filter.band)
+    width = grid.npix(sky.band)
     geom = WcsGeom.create(
         skydir=(glon, glat),
         npix=width,
-        binsz=grid.pixel_deg(sky.filter.band),
+        binsz=grid.pixel_deg(sky.band),
         proj="TAN",
         frame="galactic",
         axes=[axis],
     )
-    diffuse = diffuse_images(grid, sky.tile, sky.filter.band, case.diffuse_sr[which])
+    diffuse = diffuse_images(grid, sky.tile, sky.band, case.diffuse_sr[which])
     exposures = case.exposure.of_planes([glon], [glat])[0]
     out = []
     for event_type in survey.event_types:
@@ -102,7 +102,7 @@ def _psf_map(case: Case, sky: TileSky, planes: list[int], true_axis: Any) -> Any
     from gammapy.irf import PSFMap
     from gammapy.maps import Map, MapAxis, WcsGeom
 
-    spread = blurred_point_spread(case.cube.survey, load_response(case.irfs), sky.filter.smoother.pixel_deg)
+    spread = blurred_point_spread(case.cube.survey, load_response(case.irfs), sky.smoother.pixel_deg)
     radii = MapAxis.from_nodes(PSF_RADII_DEG * u.deg, name="rad")
     # The whole sky in two pixels: the PSF of a tile is the same everywhere.
     geom = WcsGeom.create(npix=(2, 1), proj="CAR", binsz=180).to_cube([radii, true_axis])
@@ -122,20 +122,18 @@ def dao_star_finder(case: Case, tiles: Sequence[int]) -> Found:
 
     def peaks(sky: TileSky, images: Array) -> tuple[Array, Array, Array]:
         background = sky.first_background(BackgroundScales()).astype(float)
-        spread = blurred_point_spread(
-            case.cube.survey, load_response(case.irfs), sky.filter.smoother.pixel_deg
-        )
+        spread = blurred_point_spread(case.cube.survey, load_response(case.irfs), sky.smoother.pixel_deg)
         signal = np.zeros(images.shape[1:])
         variance = np.zeros(images.shape[1:])
         for plane, weight in enumerate(sky.share):
-            kernel = _kernel(spread.density, plane, sky.filter.smoother.pixel_deg)
+            kernel = _kernel(spread.density, plane, sky.smoother.pixel_deg)
             # A source's photons over the background decide what a plane's excess is worth.
             floor = np.maximum(background[plane], 1e-6)
             matched = weight * kernel
             signal += fftconvolve((images[plane] - floor) / floor, matched, mode="same")
             variance += fftconvolve(1.0 / floor, matched**2, mode="same")
         significance = signal / np.sqrt(np.maximum(variance, 1e-12))
-        width_px = 2 * float(spread.radius_deg(0.39)[-1]) / sky.filter.smoother.pixel_deg
+        width_px = 2 * float(spread.radius_deg(0.39)[-1]) / sky.smoother.pixel_deg
         # The filtered image is smooth, so that nothing may be cut for its shape.
         finder = DAOStarFinder(
             LEAST_SIGMA, max(2.35 / 2 * width_px, 1.5), sharpness_range=None, roundness_range=None

@@ -17,7 +17,7 @@ from models.likelihood.anchor import STRAY_DEG, anchors, distinct, distinct_from
 from models.likelihood.background import BackgroundScales, Images
 from models.likelihood.detections import Detections
 from models.likelihood.evidence import POPULATIONS, Population, SourceTest, weigh
-from models.likelihood.matched_filter import peaks
+from models.likelihood.matched_filter import MatchedFilter, matched_filter, peaks
 from models.likelihood.neighbourhood import near_cell
 from models.likelihood.optics import band_fractions
 from models.likelihood.sharing import Sharing
@@ -106,7 +106,7 @@ def detect_tile(
     del seed
     config = config or DetectionConfig(POPULATIONS[cube.survey.name])
     sky = TileSky.of(cube, exposure, response, grid, tile)
-    found = search(sky, config)
+    found = search(sky, matched_filter(cube.survey, response, grid), config)
     settled = settle_places(sky, found, anchor_ratio(sky, cube), config.margin_deg)
     judged = judge(sky, settled, exposure, config)
     if not searchable(cube.survey):
@@ -136,7 +136,7 @@ class Candidates:
         return type(self)(self.vectors[keep], self.extent[keep], self.photons[keep], self.background)
 
 
-def search(sky: TileSky, config: DetectionConfig) -> Candidates:
+def search(sky: TileSky, fine: MatchedFilter, config: DetectionConfig) -> Candidates:
     """Find peaks, brightest first; each pass sees the counts less the share of the sources found before."""
     background = sky.first_background(config.scales)
     vectors, extent = np.empty((0, 3)), np.empty(0, dtype=np.int64)
@@ -144,19 +144,19 @@ def search(sky: TileSky, config: DetectionConfig) -> Candidates:
     sources = np.zeros(len(sky.counts))
     passes = [*zip(config.model_ts, config.model_separation_deg, strict=True)]
     everywhere = np.ones(sky.solid_angle_sr.shape, bool)
-    cell = sky.grid.cell_mask(sky.tile, sky.filter.band)
-    near = distance_transform_edt(~cell) * sky.filter.smoother.pixel_deg < config.search_margin_deg
+    cell = sky.grid.cell_mask(sky.tile, sky.band)
+    near = distance_transform_edt(~cell) * sky.smoother.pixel_deg < config.search_margin_deg
     hopeful = everywhere
     for threshold, separation in [*passes, (config.candidate_ts, config.separation_deg)]:
         thinned = sky.thinned(sky.per_sr(background), sources)
         where = everywhere if threshold >= config.far_ts else near
-        ts, amounts = sky.filter.significance(thinned, background, sky.share, threshold, where & hopeful)
+        ts, amounts = fine.significance(thinned, background, sky.share, threshold, where & hopeful)
         if (
             threshold < config.model_ts[0]
         ):  # before, the brightest sources still raise the background round them
             hopeful = hopeful & (ts > HOPELESS_TS)
         x, y, amount, height = peaks(ts, amounts, threshold)
-        peak = unit_vectors(*sky.grid.pixel_to_sky(sky.tile, sky.filter.band, x, y))
+        peak = unit_vectors(*sky.grid.pixel_to_sky(sky.tile, sky.band, x, y))
         known = distinct_from(peak, vectors, config.separation_deg)
         new = known & distinct(peak, np.argsort(-height, kind="stable"), separation)
         vectors = np.concatenate([vectors, peak[new]])

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from models.likelihood.background import Images, Smoother
-from models.likelihood.neighbourhood import SkyPixels
 from models.likelihood.optics import blurred_point_spread
 from sky.response import Response
 from sky.survey import Survey
@@ -71,18 +70,6 @@ class MatchedFilter:
     kernels: NDArray[np.complex64]
     peak: Images
     cost: Images
-
-    def cells(self, grid: TileGrid, tile: int, pixels: SkyPixels) -> tuple[Ints, Mask]:
-        """Cell of the fine images (flat, through all planes) of every HEALPix pixel, and whether it is inside."""
-        size = self.smoother.npix
-        numbers, inside = [], []
-        for plane, vectors in enumerate(pixels.vectors):
-            x, y = grid.vectors_to_pixel(tile, self.band, vectors)
-            column, row = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
-            inside.append((column >= 0) & (column < size) & (row >= 0) & (row < size))
-            column, row = np.clip(column, 0, size - 1), np.clip(row, 0, size - 1)
-            numbers.append((plane * size + row) * size + column)
-        return np.concatenate(numbers), np.concatenate(inside)
 
     def significance(
         self, counts: Images, background: Images, share: Floats, threshold: float, where: Mask

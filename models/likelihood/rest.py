@@ -38,7 +38,7 @@ class Rest:
     @property
     def coarse(self) -> int:
         """How many pixels together are about `COARSE_DEG` wide."""
-        size, pixel_deg = self.counts.shape[-1], self.sky.filter.smoother.pixel_deg
+        size, pixel_deg = self.counts.shape[-1], self.sky.smoother.pixel_deg
         return next(k for k in range(max(1, int(COARSE_DEG / pixel_deg)), size + 1) if size % k == 0)
 
     def regions(self, vectors: Floats, radii_deg: Floats, step: int = 1) -> tuple[Floats, Floats, Floats]:
@@ -48,10 +48,10 @@ class Rest:
         whole, `step` by `step` of them together.
         """
         counts, known = (together(part, step).reshape(len(part), -1).T for part in (self.counts, self.known))
-        x, y = self.sky.grid.vectors_to_pixel(self.sky.tile, self.sky.filter.band, vectors)
+        x, y = self.sky.grid.vectors_to_pixel(self.sky.tile, self.sky.band, vectors)
         across = (np.arange(self.counts.shape[-1] // step) + 0.5) * step - 0.5
         off = np.hypot(across[None, None, :] - x[:, None, None], across[None, :, None] - y[:, None, None])
-        off = self.sky.filter.smoother.pixel_deg * off.reshape(len(vectors), 1, -1)
+        off = self.sky.smoother.pixel_deg * off.reshape(len(vectors), 1, -1)
         radius = radii_deg[:, None]
         disc, ring = off < radius, (off > radius + GAP_DEG) & (off < radius + RING_DEG)
         share = disc.sum(axis=2, keepdims=True) / np.maximum(ring.sum(axis=2, keepdims=True), 1)

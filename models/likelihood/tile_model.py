@@ -6,8 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from models.likelihood.background import BackgroundScales, Images, estimate
-from models.likelihood.matched_filter import MatchedFilter, matched_filter
+from models.likelihood.background import BackgroundScales, Images, Smoother, estimate
 from models.likelihood.mixture import Mixture
 from models.likelihood.neighbourhood import SkyPixels, gather, sky_pixels
 from models.likelihood.optics import PointSpread, band_fractions, healpix_point_spread, tile_exposures
@@ -64,7 +63,10 @@ class TileSky:
     tile : int
     pixels : SkyPixels
     spread : PointSpread
-    filter : MatchedFilter
+    band : int
+        The finest, whose grid the images of the tile are on.
+    smoother : Smoother
+        Of that grid.
     share : array [n_planes]
         Share of a source's photons in each plane, for the survey's index and the tile's exposure.
     counts : array
@@ -81,7 +83,8 @@ class TileSky:
     tile: int
     pixels: SkyPixels
     spread: PointSpread
-    filter: MatchedFilter
+    band: int
+    smoother: Smoother
     share: Floats
     counts: Floats
     cell: Ints
@@ -95,22 +98,23 @@ class TileSky:
     ) -> "TileSky":
         """Cut a tile out of the sky."""
         survey = cube.survey
-        fine = matched_filter(survey, response, grid)
+        band = int(np.argmax(survey.tile_pixels_per_10deg))
         pixels = sky_pixels(cube, grid.cover(tile, COVER_ORDER))
         yields = band_fractions(survey, survey.reference_index) * tile_exposures(exposure, grid, tile)
-        cell, inside = fine.cells(grid, tile, pixels)
+        cell, inside = _cells(grid, tile, band, pixels)
         return cls(
             grid=grid,
             tile=tile,
             pixels=pixels,
             spread=healpix_point_spread(survey, response),
-            filter=fine,
+            band=band,
+            smoother=Smoother(grid.npix(band), grid.pixel_deg(band)),
             share=yields / yields.sum(),
             counts=np.concatenate(pixels.counts),
             cell=cell,
             inside=inside,
-            solid_angle_sr=grid.solid_angle_sr(fine.band),
-            mean=cube.total() / (4 * np.pi) * np.radians(grid.pixel_deg(fine.band)) ** 2,
+            solid_angle_sr=grid.solid_angle_sr(band),
+            mean=cube.total() / (4 * np.pi) * np.radians(grid.pixel_deg(band)) ** 2,
         )
 
     @cached_property
@@ -142,7 +146,7 @@ class TileSky:
 
     def first_background(self, scales: BackgroundScales) -> Images:
         """Background before any source is known, counts a pixel, [n_planes, ny, nx]."""
-        return estimate(self.filter.smoother, self.image(self.counts), self.mean, scales)
+        return estimate(self.smoother, self.image(self.counts), self.mean, scales)
 
     def mixture(self, vectors: Floats, extent: Ints) -> Mixture:
         """Sources at positions [n, 3] of widths [n]."""
@@ -157,7 +161,7 @@ class TileSky:
         background, sources = self.first_background(scales), mixture.density(photons)
         for _ in range(THINNINGS):
             share = self.thinned(self.per_sr(background), sources)
-            background = estimate(self.filter.smoother, share, self.mean, scales)
+            background = estimate(self.smoother, share, self.mean, scales)
         return background
 
     def settle(
@@ -177,15 +181,28 @@ class TileSky:
                 mixture = mixture.widened(photons, floor)
                 sharing = Sharing.of(mixture, self.counts)
             share = self.thinned(floor, sharing.density(photons))
-            background = estimate(self.filter.smoother, share, self.mean, scales)
+            background = estimate(self.smoother, share, self.mean, scales)
         return mixture, photons, background
 
     def background_at(self, background: Images, vectors: Floats, plane: Ints | slice = slice(None)) -> Floats:
         """Background per sr at unit vectors [n, 3]: of all planes, [n_planes, n], or of one plane each, [n]."""
-        x, y = self.grid.vectors_to_pixel(self.tile, self.filter.band, vectors)
-        last = self.filter.smoother.npix - 1
+        x, y = self.grid.vectors_to_pixel(self.tile, self.band, vectors)
+        last = self.smoother.npix - 1
         column = np.clip(np.rint(x), 0, last).astype(np.int64)
         row = np.clip(np.rint(y), 0, last).astype(np.int64)
         at = row * (last + 1) + column
         counts = background.reshape(len(background), -1)[plane, at]
         return counts / self.solid_angle_sr.ravel()[at]
+
+
+def _cells(grid: TileGrid, tile: int, band: int, pixels: SkyPixels) -> tuple[Ints, NDArray[np.bool_]]:
+    """Cell of a band's images (flat, through all planes) of every HEALPix pixel, and whether it is inside."""
+    size = grid.npix(band)
+    numbers, inside = [], []
+    for plane, vectors in enumerate(pixels.vectors):
+        x, y = grid.vectors_to_pixel(tile, band, vectors)
+        column, row = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
+        inside.append((column >= 0) & (column < size) & (row >= 0) & (row < size))
+        column, row = np.clip(column, 0, size - 1), np.clip(row, 0, size - 1)
+        numbers.append((plane * size + row) * size + column)
+    return np.concatenate(numbers), np.concatenate(inside)

@@ -5,12 +5,13 @@ photons of 1 to 7 GeV, and the spectrum of the ring round it, let expect; the pl
 fitted by `regions`. A survey without photons on both sides of 7 GeV is not searched.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import maximum_filter
-from scipy.signal import fftconvolve
 from scipy.special import expit
 
 from models.likelihood.background import Images
@@ -110,10 +111,10 @@ def excesses(rest: Rest) -> Floats:
     sky, step = rest.sky, rest.coarse
     coarse = together(rest.counts, step)
     photons = np.stack([coarse[part].sum(axis=0) for part in _hard_and_soft(rest.survey)])
-    pixel_deg = step * sky.filter.smoother.pixel_deg
+    pixel_deg = step * sky.smoother.pixel_deg
     excess = np.max([_excess(photons, r, pixel_deg) for r in RADII_DEG if r >= LEAST_RADIUS_DEG], axis=0)
     middle = (np.arange(excess.shape[-1]) + 0.5) * step - 0.5
-    glon, glat = sky.grid.pixel_to_sky(sky.tile, sky.filter.band, middle[None, :], middle[:, None])
+    glon, glat = sky.grid.pixel_to_sky(sky.tile, sky.band, middle[None, :], middle[:, None])
     peaks = np.flatnonzero((maximum_filter(excess, size=5) == excess) & (excess > LEAST_EXCESS))
     vectors = unit_vectors(glon.ravel()[peaks], glat.ravel()[peaks])
     near = near_cell(sky.tile, vectors, MARGIN_DEG)
@@ -129,17 +130,27 @@ def _hard_and_soft(survey: Survey) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
 
 def _excess(photons: Floats, radius_deg: float, pixel_deg: float) -> Floats:
     """Hard over expected photons in discs round all pixels, standard deviations [n, n], of hard and soft [2, n, n]."""
-    room = int(np.ceil((radius_deg + RING_DEG) / pixel_deg))
-    across = np.arange(-room, room + 1) * pixel_deg
-    off = np.hypot(across[:, None], across[None, :])
-    regions = off < radius_deg, (off > radius_deg + GAP_DEG) & (off < radius_deg + RING_DEG)
-    (hard, soft), (hard_round, soft_round) = (
-        np.maximum(fftconvolve(photons, region[None].astype(float), mode="same", axes=(1, 2)), 1e-3)
-        for region in regions
-    )
+    size = photons.shape[-1]
+    transformed, side, room = _regions(radius_deg, pixel_deg, size)
+    sums = irfft2(rfft2(photons, (side, side)) * transformed[:, None], (side, side))
+    sums = np.maximum(sums[..., room : room + size, room : room + size], 1e-3)
+    (hard, soft), (hard_round, soft_round) = sums
     expected = soft * hard_round / soft_round
     error = 1 / soft + 1 / hard_round + 1 / soft_round + SPECTRUM_ERROR**2
     return np.asarray((hard - expected) / np.sqrt(expected + expected**2 * error))
+
+
+@lru_cache(maxsize=32)
+def _regions(radius_deg: float, pixel_deg: float, size: int) -> tuple[NDArray[np.complex128], int, int]:
+    """Transforms of a disc and the ring round it, [2, ...]; the side of their images, and pixels to their middle."""
+    room = int(np.ceil((radius_deg + RING_DEG) / pixel_deg))
+    across = np.arange(-room, room + 1) * pixel_deg
+    off = np.hypot(across[:, None], across[None, :])
+    regions = np.stack(
+        [off < radius_deg, (off > radius_deg + GAP_DEG) & (off < radius_deg + RING_DEG)]
+    ).astype(float)
+    side = int(next_fast_len(size + 2 * room, real=True))
+    return rfft2(regions, (side, side)), side, room
 
 
 def refined(rest: Rest, place: Floats, exposure: ExposureMaps, response: Response) -> WideSource:

@@ -7,6 +7,7 @@ from models.likelihood import DetectionConfig, Detections, detect_tile
 from models.likelihood.detect import anchor_ratio, settle_places
 from models.likelihood.detect import search as search_tile
 from models.likelihood.evidence import POPULATIONS
+from models.likelihood.matched_filter import matched_filter
 from models.likelihood.tile_model import TileSky
 from sky.frames import unit_vectors
 from sky.tiles import TileGrid, owner
@@ -73,7 +74,7 @@ def test_neighbouring_tiles_agree_on_places(border_sky):
     seen = {}
     for tile in (0, 1):
         model = TileSky.of(sky.cube, sky.exposure, sky.response, grid, tile)
-        found = search_tile(model, config)
+        found = search_tile(model, matched_filter(sky.survey, sky.response, grid), config)
         ratio = anchor_ratio(model, sky.cube)
         seen[tile] = settle_places(model, found, ratio, 1.0).vectors
     shared = places[

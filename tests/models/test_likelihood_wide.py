@@ -122,11 +122,11 @@ def test_regions_of_one_spectrum_need_no_source(ratio):
 
 def test_regions_are_discs_and_rings(hard):
     _, cut, _ = hard
-    size = cut.filter.smoother.npix
+    size = cut.smoother.npix
     rest = Rest(cut, SURVEY, np.ones((6, size, size)), np.zeros((6, size, size)))
-    middle = np.array([cut.grid.pixel_to_sky(cut.tile, cut.filter.band, [size / 2], [size / 2])])[..., 0]
+    middle = np.array([cut.grid.pixel_to_sky(cut.tile, cut.band, [size / 2], [size / 2])])[..., 0]
     disc, ring, _ = rest.regions(unit_vectors(*middle.T), np.array(RADII_DEG))
-    pixel_deg = cut.filter.smoother.pixel_deg
+    pixel_deg = cut.smoother.pixel_deg
     for k, radius in enumerate(RADII_DEG):
         assert disc[0, k, 0] == pytest.approx(np.pi * (radius / pixel_deg) ** 2, rel=0.03)
         outer, inner = radius + 2.0, radius + 0.5
