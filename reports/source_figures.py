@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse
+from matplotlib.patches import Circle, Ellipse
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
+from models.likelihood.flags import Flags
 from reports.classes import NAMES
 from reports.cutouts import DEEP, plane_offsets, stretched
 from reports.met import year_of
@@ -21,7 +22,8 @@ from sky.frames import galactic_north_angle_deg
 COUNTS_CAPTION = """
 Counts by band, smoothed with a Gaussian of one HEALPix pixel: square root of what is over the faintest part, each band
 on a scale of its own; galactic north up, longitude growing to the left. Ellipse: the 95 % position error; rings: other
-sources of the release; crosses: rows of reference catalogues that may be its counterpart.
+sources of the release; crosses: rows of reference catalogues that may be its counterpart; dashed: the disc that it was
+measured as, if it was.
 """
 SPECTRUM_CAPTION = """
 Energy flux by band, from the photon flux with the line's photon index in the middle of the band. Dots: likelihood, with
@@ -88,6 +90,10 @@ def _marks(axes: Axes, source: Source, half: float) -> None:
         mew=1.3,
         path_effects=[withStroke(linewidth=2.6, foreground="w")],
     )
+    if any(bit == Flags.DISC for bit, _ in source.flags):
+        disc = Circle((0, 0), source.row["ext_radius"], fill=False, ec=INK, lw=1.2, ls="--")
+        disc.set_path_effects([withStroke(linewidth=2.6, foreground="w")])
+        axes.add_patch(disc)
     major, minor = source.row["conf_95_semimajor"], source.row["conf_95_semiminor"]
     if major is None:
         axes.plot(0, 0, "x", color=INK)

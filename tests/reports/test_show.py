@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from matplotlib.patches import Circle
 from scipy.integrate import quad
 
 from catalog.release import ReleaseError
+from models.likelihood.flags import Flags
 from reports.digits import common_power, limit, power_text, with_error, with_errors
 from reports.naming import SourceNameError, find_source, nearest_names
 from reports.source import Source, load_source
-from reports.source_figures import band_nufnu, fitted_index, fitted_nufnu, light_figure
+from reports.source_figures import band_nufnu, counts_figure, fitted_index, fitted_nufnu, light_figure
 from reports.source_page import write_source_page
 from reports.source_text import facts, shaded, spectrum_table, tables
 from tests.released_sky import VERSION
@@ -218,6 +220,18 @@ def test_a_picture_in_letters_is_brightest_where_the_counts_are():
     lines = shaded(image, 20)
     assert len(lines) == 10 and {len(line) for line in lines} == {20}
     assert lines[1][1] == "█" and "".join(lines).count(" ") == 199
+
+
+def test_what_was_measured_as_a_disc_is_drawn_as_one(source):
+    def discs(of: Source) -> list[float]:
+        figure = counts_figure(of)
+        assert figure is not None
+        patches = [patch for axes in figure.figure.axes for patch in axes.patches]
+        return [patch.radius for patch in patches if isinstance(patch, Circle)]
+
+    extended = replace(source, flags=[(int(Flags.DISC), "a disc")], row=source.row | {"ext_radius": 0.8})
+    assert discs(source) == []
+    assert discs(extended) == [0.8] * len(source.images)
 
 
 def test_the_page_needs_nothing_but_itself_and_is_written_whole(source, tmp_path):
