@@ -12,7 +12,7 @@ from models.likelihood.detect import detect_tile as matched_filter_tile
 from models.likelihood.detections import Detections
 from models.likelihood.evidence import POPULATIONS
 from models.localise.names import DEFAULT_LOCALISER, LOCALISERS, unknown
-from models.shipped import require_localiser, shipped_weights
+from models.shipped import model_card, require_localiser, shipped_weights
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
 from sky.response import Response
@@ -91,7 +91,8 @@ def require_detector(name: str, survey: str, localiser: str | None = None) -> st
     if name not in NETWORK_DETECTORS:
         return None
     chosen = localiser or DEFAULT_LOCALISER
-    require_localiser(shipped_weights(survey, NETWORK_DETECTORS[name]), survey, chosen)
+    weights = shipped_weights(survey, NETWORK_DETECTORS[name])
+    require_localiser(weights, model_card(weights), survey, chosen)
     return chosen
 
 

@@ -114,8 +114,8 @@ def detect_tiles(
     """
     config = config or NetworkDetection()
     weights = config.weights or shipped_weights(cube.survey.name)
-    require_localiser(weights, cube.survey.name, config.localiser)
     network, card = load_network(weights)
+    require_localiser(weights, card, cube.survey.name, config.localiser)
     found, step = [], FORWARD_TILES[_device()]
     for first in range(0, len(tiles), step):
         some = tiles[first : first + step]
@@ -155,8 +155,7 @@ def localised(
     peaks = find_peaks(out, config.localiser, _match_radius_px(grid), which)
     probability = of_score(peaks.score, card, config.localiser)
     likely = probability >= config.min_det_prob
-    band = int(np.argmax(grid.survey.tile_pixels_per_10deg))
-    place = grid.pixel_to_sky(tile, band, peaks.x[likely], peaks.y[likely])
+    place = grid.pixel_to_sky(tile, grid.survey.finest_band, peaks.x[likely], peaks.y[likely])
     return unit_vectors(*place), probability[likely]
 
 

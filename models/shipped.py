@@ -47,15 +47,14 @@ def model_card(weights: Path) -> dict[str, Any]:
     return card
 
 
-def require_localiser(weights: Path, survey: str, localiser: str) -> None:
-    """Check that a localising network is of a survey, and that its card has probabilities for a localiser.
+def require_localiser(weights: Path, card: dict[str, Any], survey: str, localiser: str) -> None:
+    """Check by its card that a localising network is of a survey and has probabilities for a localiser.
 
     Raises
     ------
     NetworkError
         If not.
     """
-    card = model_card(weights)
     own = card["network"]["survey"]
     if own != survey:
         raise NetworkError(f"{weights}: a network for survey '{own}' cannot search a cube of '{survey}'")

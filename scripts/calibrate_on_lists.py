@@ -74,7 +74,7 @@ def reality(said: Floats, real: Mask, sigma: Floats, even: Mask) -> dict[str, An
 def true_shifts_px(sample: Sample, survey: Survey, rows: NDArray[np.int64]) -> Floats:
     """Truths less detections, (x, y), pixels of the finest band of the tiles that own the detections, [n, 2]."""
     assert sample.truths is not None
-    grid, finest = TileGrid(survey), int(np.argmax(survey.tile_pixels_per_10deg))
+    grid, finest = TileGrid(survey), survey.finest_band
     out = np.empty((len(rows), 2))
     for tile in np.unique(sample.detections.tile[rows]):
         own = sample.detections.tile[rows] == tile

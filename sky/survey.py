@@ -80,6 +80,11 @@ class Survey:
         """All (band index, event type) pairs, band by band: the order of every per-plane array."""
         return tuple((b, t) for b in range(len(self.bands)) for t in self.event_types)
 
+    @property
+    def finest_band(self) -> int:
+        """The first band of those with the finest tiles."""
+        return self.tile_pixels_per_10deg.index(max(self.tile_pixels_per_10deg))
+
 
 def survey_names() -> tuple[str, ...]:
     """Names of the surveys that exist, sorted."""

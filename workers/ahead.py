@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from models.characterise import has_networks
-from models.detectors import load_detector
+from models.detectors import NETWORK_DETECTORS, load_detector
 from models.likelihood.discs import all_shapes
 from models.likelihood.matched_filter import matched_filter
 from models.likelihood.regions import contained
@@ -26,7 +26,7 @@ def make_tables(expected: Expected) -> None:
     """Make the tables of the PSF; those made before a fork are the same memory in all processes."""
     survey, response = get_survey(expected.survey), load_response(expected.irfs)
     all_shapes(survey, response)
-    if expected.detector == "matched-filter":
+    if expected.detector not in NETWORK_DETECTORS:
         matched_filter(survey, response, TileGrid(survey))
     if searchable(survey):
         contained(survey, response)

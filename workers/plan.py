@@ -35,24 +35,11 @@ def tile_batches(tiles: Sequence[int] | None, size: int) -> Batches:
     return [tuple(wanted[i : i + size]) for i in range(0, len(wanted), size)]
 
 
-def plan(tiles: Sequence[int] | None, size: int, photons: NDArray[np.int64]) -> dict[str, Batches]:
+def plan(batches: Batches, photons: NDArray[np.int64]) -> dict[str, Batches]:
     """Batches of every stage, the longest work first; the last stage looks at the whole catalogue at once.
 
     What is begun last decides how long the other workers wait at a stage's end, so it is the shortest (Graham 1969,
-    SIAM J. Appl. Math. 17, 416): that with the fewest photons.
-
-    Parameters
-    ----------
-    tiles : sequence of int or None
-        None for the whole sky.
-    size : int
-        Tiles of a batch.
-    photons : array of int [N_TILES]
-
-    Raises
-    ------
-    PlanError
-        As `tile_batches`.
+    SIAM J. Appl. Math. 17, 416): that with the fewest of the tiles' photons [N_TILES].
     """
-    batches = sorted(tile_batches(tiles, size), key=lambda batch: -int(photons[list(batch)].sum()))
-    return {"detect": batches, "characterise": batches, "associate": [()]}
+    longest_first = sorted(batches, key=lambda batch: -int(photons[list(batch)].sum()))
+    return {"detect": longest_first, "characterise": longest_first, "associate": [()]}

@@ -148,8 +148,8 @@ def start_run(
         others = named_references(session.engine, request.references)
         progress.step(f"reading {manifest.name}")
         sky = ingest(manifest)
-        photons = sky.cube.by_cell(TILE_ORDER)
-        batches = plan(_exposed(sky, request.tiles), settings.batch_tiles, photons)
+        exposed = tile_batches(_exposed(sky, request.tiles), settings.batch_tiles)
+        batches = plan(exposed, sky.cube.by_cell(TILE_ORDER))
         sky.save(cube_folder(session.settings.home, sky.content_sha256))
         shaping = {
             "tiles": None if request.tiles is None else sorted(set(request.tiles)),

@@ -14,7 +14,6 @@ from benchmarks.localisation.modelled import diffuse_images
 from benchmarks.localisation.skies import Case
 from models import evaluate as ev
 from models.likelihood.background import BackgroundScales
-from models.likelihood.matched_filter import matched_filter
 from models.likelihood.optics import blurred_point_spread
 from models.likelihood.tile_model import TileSky
 from sky.response import load_response
@@ -161,12 +160,11 @@ def _on_tiles(
 ) -> Found:
     """Peaks of tiles' images that lie in the tiles' own cells."""
     response, grid = load_response(case.irfs), TileGrid(case.cube.survey)
-    band = matched_filter(case.cube.survey, response, grid).band
     parts = []
     for tile in tiles:
         sky = TileSky.of(case.cube, case.exposure, response, grid, tile)
         x, y, value = peaks(sky, sky.image(sky.counts).astype(float))
-        glon, glat = grid.pixel_to_sky(tile, band, x, y)
+        glon, glat = grid.pixel_to_sky(tile, sky.band, x, y)
         parts.append(np.stack([glon, glat, value], axis=-1)[grid.owner(glon, glat) == tile])
     glon, glat, value = np.concatenate(parts).T
     return ev.Positions(glon, glat), value

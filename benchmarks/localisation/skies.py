@@ -144,7 +144,7 @@ def make_case(survey: Survey, name: str, tiles: range, *, wrong: bool = False) -
 def truths_of(sky: SyntheticSky, expected: TrainingSky, tiles: range) -> Truths:
     """The sources in some tiles and near them, with what a perfect likelihood would make of them."""
     grid = TileGrid(sky.survey)
-    finest = int(np.argmax(sky.survey.tile_pixels_per_10deg))
+    finest = sky.survey.finest_band
     frames = tile_axes() * np.array([-1.0, 1.0, 1.0])[:, None]
     rows = []
     for first in range(0, len(tiles), RENDERED_TILES):

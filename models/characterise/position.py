@@ -92,7 +92,7 @@ def on_the_sky(
 ) -> Ellipses:
     """Ellipses of shifts on cut-outs that were cut from the tiles which own the detections."""
     grid = TileGrid(survey)
-    finest = int(np.argmax(survey.tile_pixels_per_10deg))
+    finest = survey.finest_band
     x = np.log(said.sigma_px)
     values, axes = np.linalg.eigh(said.covariance_px2)  # ascending: the major axis is the last
     minor, major = np.sqrt(values).T * grid.pixel_deg(finest)

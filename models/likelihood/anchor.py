@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from models.likelihood.neighbourhood import Neighbourhoods, moved
-from models.likelihood.optics import SQUARES_DEG2, PointSpread, TablePlaces
+from models.likelihood.optics import SQUARES_DEG2, PointSpread
 
 Floats = NDArray[np.float64]
 Weights = Callable[..., Floats]
@@ -93,7 +93,7 @@ def anchors(
     table = pull(spread, tuple(ratio.tolist()))
 
     def pulled(squared_deg: Floats, row: Floats, weights: Floats) -> Floats:
-        return weights * table.density_at(TablePlaces.of(row, squared_deg))
+        return weights * table.density_of(row, squared_deg)
 
     east, north = mean_shift(near, pulled, table.row(near.plane), weights)
     return moved(vectors, east, north), np.hypot(east, north)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.likelihood.neighbourhood import Neighbourhoods
-from models.likelihood.optics import PointSpread, TablePlaces, band_fractions
+from models.likelihood.optics import PointSpread, band_fractions
 from models.likelihood.spectral_posterior import SpectralPrior
 from sky.survey import Survey
 
@@ -119,7 +119,7 @@ class SourceTest:
     ) -> Self:
         """Test of sources of widths `extent` [n]; the others as the attributes."""
         row = spread.row(near.plane, near.per_pixel(extent))
-        psf = spread.density_at(TablePlaces.of(row, near.squared_deg()))
+        psf = spread.density_of(row, near.squared_deg())
         # background under the PSF: its mean there, weighted by the PSF, times the solid angle the PSF amounts to
         mean_sr = near.plane_total(psf * null) / np.maximum(near.plane_total(psf), 1e-300)
         trust = 1 / (1 + BACKGROUND_ERROR**2 * mean_sr * spread.solid_angle_sr)
@@ -187,8 +187,7 @@ def weigh(
     row, around = spread.row(near.plane, near.per_pixel(extent)), []
     for i in PLACES:
         for j in PLACES:
-            places = TablePlaces.of(row, near.squared_deg(i * sigma, j * sigma))
-            ratio = spread.density_at(places) / test.null
+            ratio = spread.density_of(row, near.squared_deg(i * sigma, j * sigma)) / test.null
             around.append(near.total(test.counts * np.log1p(photons * ratio)))
     centre = around[len(around) // 2]
     spread_of_place = np.logaddexp.reduce(np.array(around) - centre, axis=0)

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.likelihood.neighbourhood import Neighbourhoods
-from models.likelihood.optics import PointSpread, TablePlaces
+from models.likelihood.optics import PointSpread
+from models.likelihood.rows import Rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,7 +33,7 @@ SETTLED = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Slopes:
+class Slopes(Rows):
     """The weighted likelihood of each plane and its derivatives in the source's photons and the level, [n, n_planes].
 
     `photons_bend`, `mixed` and `level_bend` are minus the second derivatives.
@@ -48,10 +49,6 @@ class Slopes:
     def kept(self, where: NDArray[np.bool_], other: "Slopes") -> "Slopes":
         """These where `where` [n, n_planes], the others elsewhere."""
         return Slopes(*(np.where(where, getattr(self, f.name), getattr(other, f.name)) for f in fields(self)))
-
-    def select(self, rows: NDArray[np.bool_]) -> "Slopes":
-        """Those of some sources."""
-        return Slopes(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def freed(self, level: Floats, damp: Floats | float = 1.0) -> "Freed":
         """Newton's step with the level free, its bends multiplied by `damp` [n, n_planes]."""
@@ -123,7 +120,7 @@ class LocalSky:
     def psf(self, east_deg: Floats | None = None, north_deg: Floats | None = None) -> Floats:
         """Photons per sr of a source of one photon, at its position or offsets [n] from it."""
         squared = self.near.squared_deg(east_deg, north_deg)
-        return self.spread.density_at(TablePlaces.of(self.row, squared))
+        return self.spread.density_of(self.row, squared)
 
     @cached_property
     def row(self) -> Floats:

@@ -55,8 +55,6 @@ class MatchedFilter:
     ----------
     smoother : Smoother
         Of the same grid.
-    band : int
-        The finest band, whose grid it is.
     kernels : array of complex64 [n_planes, n_ratios, ...]
         Transforms of ln(1 + q P) / ln(1 + q P_max), which changes slowly with q.
     peak : array [n_planes]
@@ -66,7 +64,6 @@ class MatchedFilter:
     """
 
     smoother: Smoother
-    band: int
     kernels: NDArray[np.complex64]
     peak: Images
     cost: Images
@@ -216,10 +213,7 @@ def peaks(ts: Images, photons: Images, threshold: float) -> tuple[Floats, Floats
 @lru_cache(maxsize=4)
 def matched_filter(survey: Survey, response: Response, grid: TileGrid) -> MatchedFilter:
     """The filter of a survey; made once a process."""
-    bands = range(len(survey.bands))
-    pixel_deg = tuple(grid.pixel_deg(b) for b in bands)
-    finest = int(np.argmin(pixel_deg))
-    smoother = Smoother(grid.npix(finest), grid.pixel_deg(finest))
+    smoother = Smoother(grid.npix(survey.finest_band), grid.pixel_deg(survey.finest_band))
     size = padded(smoother)
     offset = (np.arange(size) + size // 2) % size - size // 2
     separation = np.hypot(offset[:, None], offset[None, :]) * smoother.pixel_deg
@@ -238,4 +232,4 @@ def matched_filter(survey: Survey, response: Response, grid: TileGrid) -> Matche
         lost = [q * np.sum(p * near) - part.sum() for q, part in zip(RATIOS, logs, strict=True)]
         cost.append(np.array(lost) * (1 + RATIOS * top) / (RATIOS**2 * top))
     transforms = scipy.fft.rfft2(np.array(kernels, np.float32))
-    return MatchedFilter(smoother, finest, transforms, peak.astype(np.float32), np.array(cost, np.float32))
+    return MatchedFilter(smoother, transforms, peak.astype(np.float32), np.array(cost, np.float32))

@@ -57,7 +57,7 @@ class Mixture:
         """Photons per sr of a source of one photon at its pixels, [n_pairs]."""
         near = self.near
         row = self.spread.row(near.plane, near.per_pixel(self.extent))
-        return self.spread.density_at(TablePlaces.of(row, near.squared_deg()))
+        return self.spread.density_of(row, near.squared_deg())
 
     @cached_property
     def reach(self) -> Floats:

@@ -81,7 +81,11 @@ class PointSpread:
 
     def density(self, plane: ArrayLike, sep_deg: Floats, profile: ArrayLike = 0) -> Floats:
         """Photons per sr at separations; planes, separations and profiles broadcast against each other."""
-        return self.density_at(TablePlaces.of(self.row(plane, profile), np.square(sep_deg)))
+        return self.density_of(self.row(plane, profile), np.square(sep_deg))
+
+    def density_of(self, row: Floats, squared_deg: Floats) -> Floats:
+        """The same at squares of separations in rows of the table."""
+        return self.density_at(TablePlaces.of(row, squared_deg))
 
     def density_at(self, places: TablePlaces, further: int = 0) -> Floats:
         """The same at places of the table, or so many profiles further on."""

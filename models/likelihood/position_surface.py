@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.neighbourhood import Neighbourhoods
-from models.likelihood.optics import PointSpread, TablePlaces
+from models.likelihood.optics import PointSpread
+from models.likelihood.rows import Rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -100,7 +101,7 @@ class Surface:
         """The surface at offsets [n], [n]."""
         near = self.near
         squared = near.squared_deg(east_deg, north_deg)
-        lit = self.spread.density_at(TablePlaces.of(self.row, squared))
+        lit = self.spread.density_of(self.row, squared)
         lit *= self.ratio
         np.log1p(lit, out=lit)
         lit *= self.counts
@@ -109,7 +110,7 @@ class Surface:
 
 
 @dataclass(frozen=True, eq=False)
-class Paraboloid:
+class Paraboloid(Rows):
     """Where each source is thought to be, and the shape of the surface there.
 
     Attributes
@@ -131,17 +132,6 @@ class Paraboloid:
     errors_deg: Floats
     axes: Floats
     misfit: Floats
-
-    def select(self, rows: NDArray[np.bool_]) -> "Paraboloid":
-        """Some of the sources."""
-        return Paraboloid(*(values[rows] for values in vars(self).values()))
-
-    def replaced(self, rows: NDArray[np.bool_], new: "Paraboloid") -> "Paraboloid":
-        """With other values in some rows."""
-        out = {name: values.copy() for name, values in vars(self).items()}
-        for name, values in out.items():
-            values[rows] = getattr(new, name)
-        return Paraboloid(**out)
 
     def moved(self, surface: Surface) -> "Paraboloid":
         """At the vertex of the paraboloid through the rings, or at the best place sampled if that is better."""

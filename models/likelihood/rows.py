@@ -16,7 +16,7 @@ class Rows:
         """Some of the rows."""
         return type(self)(*(getattr(self, f.name)[which] for f in fields(self)))
 
-    def replaced(self, which: NDArray[np.bool_], other: Self) -> Self:
+    def replaced(self, which: NDArray[np.generic], other: Self) -> Self:
         """Some of the rows [N] by those of another one's."""
         columns = {f.name: getattr(self, f.name).copy() for f in fields(self)}
         for name, column in columns.items():

@@ -18,7 +18,6 @@ from scipy.sparse import csc_array, csr_array
 
 from models.likelihood.mixture import Mixture
 from models.likelihood.neighbourhood import Neighbourhoods
-from models.likelihood.optics import TablePlaces
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -69,7 +68,7 @@ class Sharing:
         pairs = rows[near.owner]
         east, north = near.east_deg[pairs], near.north_deg[pairs]
         row = mixture.spread.row(near.plane[pairs], mixture.extent[near.owner[pairs]])
-        psf[pairs] = mixture.spread.density_at(TablePlaces.of(row, east * east + north * north))
+        psf[pairs] = mixture.spread.density_of(row, east * east + north * north)
         return type(self).of(replace(mixture, near=near), self.counts, psf)
 
     def density(self, photons: Floats) -> Floats:

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.likelihood.local_fit import LEAST_LEVEL, LEVEL_MOVES, LocalSky
+from models.likelihood.rows import Rows
 from models.likelihood.spectral_shares import Shares
 from sky.survey import Survey
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 INDEX_RANGE = (0.5, 6.0)
 CURVATURE_RANGE = (-1.0, 2.0)
@@ -39,7 +39,7 @@ class SpectralPrior:
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class Point(Rows):
     """The posterior at some parameters.
 
     Attributes
@@ -77,17 +77,6 @@ class Point:
         """This in some rows, the other elsewhere."""
         pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
         return Point(*(np.where(rows.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
-
-    def select(self, rows: NDArray[np.bool_]) -> "Point":
-        """Those of some sources."""
-        return Point(*(getattr(self, f.name)[rows] for f in fields(self)))
-
-    def replaced(self, rows: Ints, new: "Point") -> "Point":
-        """With other values in some rows."""
-        out = {f.name: getattr(self, f.name).copy() for f in fields(self)}
-        for name, values in out.items():
-            values[rows] = getattr(new, name)
-        return Point(**out)
 
     @property
     def gain(self) -> Floats:

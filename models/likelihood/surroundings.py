@@ -12,7 +12,7 @@ from models.likelihood.evidence import BACKGROUND_ERROR
 from models.likelihood.local_fit import LocalSky
 from models.likelihood.mixture import Mixture
 from models.likelihood.neighbourhood import Neighbourhoods, SkyPixels, cover, gather, moved, sky_pixels
-from models.likelihood.optics import PointSpread, TablePlaces, band_fractions, healpix_point_spread
+from models.likelihood.optics import PointSpread, band_fractions, healpix_point_spread
 from models.likelihood.tile_model import MEASURING, TileSky
 from sky.counts import CountsCube
 from sky.exposure import ExposureMaps
@@ -201,7 +201,7 @@ def _of_tile(
     everyone = Mixture.of(gather(pixels, vectors[seen], sky.reach_deg), pixels, spread, mixture.extent)
     cell, extent = near.pixel + pixels.first[near.plane], mixture.extent[mine]
     squared = near.squared_deg()
-    own = spread.density_at(TablePlaces.of(spread.row(near.plane, near.per_pixel(extent)), squared))
+    own = spread.density_of(spread.row(near.plane, near.per_pixel(extent)), squared)
     own *= near.per_pixel(photons[mine]) * (squared <= sky.reach_deg[near.plane] ** 2)
     neighbours = np.maximum(everyone.density(photons)[cell] - own, 0)
     plane = np.repeat(np.arange(len(radius)), [len(counts) for counts in pixels.counts])

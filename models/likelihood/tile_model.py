@@ -98,7 +98,7 @@ class TileSky:
     ) -> "TileSky":
         """Cut a tile out of the sky."""
         survey = cube.survey
-        band = int(np.argmax(survey.tile_pixels_per_10deg))
+        band = survey.finest_band
         pixels = sky_pixels(cube, grid.cover(tile, COVER_ORDER))
         yields = band_fractions(survey, survey.reference_index) * tile_exposures(exposure, grid, tile)
         cell, inside = _cells(grid, tile, band, pixels)

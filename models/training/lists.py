@@ -176,7 +176,7 @@ def _shifts_px(
     listed: Detections, truths: Truths, of: NDArray[np.int64], grid: TileGrid
 ) -> NDArray[np.float32]:
     """Truths less detections, (x, y), pixels of the finest band; of fakes anything."""
-    finest = int(np.argmax(grid.survey.tile_pixels_per_10deg))
+    finest = grid.survey.finest_band
     shifts = np.empty((len(of), 2), np.float32)
     for tile in np.unique(listed.tile):
         own = np.flatnonzero(listed.tile == tile)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.shipped import NetworkError
+from models.shipped import NetworkError, model_card
 from models.unet import NetworkConfig, UNet
 
 
@@ -56,7 +56,7 @@ def load_weights(path: Path) -> tuple[UNet, dict[str, Any]]:
         If the files are not weights with a card, or do not fit the network they name.
     """
     try:
-        card = json.loads(path.with_suffix(".json").read_text())
+        card = model_card(path)
         network = UNet(NetworkConfig.from_dict(card["network"]))
         network.load_state_dict(load_file(path))
     except (OSError, ValueError, KeyError, SafetensorError) as error:

@@ -17,7 +17,7 @@ from models.detectors import (
 )
 from models.likelihood import Detections
 from models.network_detect import NetworkDetection, detect_tiles
-from models.shipped import NetworkError, require_localiser, shipped_weights
+from models.shipped import NetworkError, model_card, require_localiser, shipped_weights
 from models.stream import render_batch
 from models.training_sky import MEASURED_COUNTS, training_sky
 from models.unet import NetworkConfig, UNet
@@ -199,7 +199,7 @@ def test_faults_are_named(tmp_path: Path) -> None:
     bare = tmp_path / "bare.safetensors"
     save_weights(bare, UNet(NetworkConfig("lat-10gev")), {"network": NetworkConfig("lat-10gev").to_dict()})
     with pytest.raises(NetworkError, match=r"bare\.safetensors: the model card gives no probabilities for"):
-        require_localiser(bare, "lat-10gev", "centre-direction")
+        require_localiser(bare, model_card(bare), "lat-10gev", "centre-direction")
 
 
 def test_a_network_refuses_a_cube_of_another_survey() -> None:

@@ -27,7 +27,7 @@ from sky.tiles import N_TILES, TileGrid
 from tests.workers.synthetic import write_observation
 from workers.cubes import cube_folder
 from workers.networks import NetworkChoiceError, models_used, network_settings
-from workers.plan import plan
+from workers.plan import plan, tile_batches
 from workers.settings import Settings
 from workers.tasks import work_on
 
@@ -104,7 +104,7 @@ def finished(
         run = ledger.create_run(
             conn, observation, detector="matched-filter", seed=1, settings=common, software={}
         )
-        for stage, batches in plan(tiles, 2, np.ones(N_TILES, np.int64)).items():
+        for stage, batches in plan(tile_batches(tiles, 2), np.ones(N_TILES, np.int64)).items():
             ledger.plan_stage(conn, run, stage, batches)
         ledger.advance(conn, run)
         queue = ledger.due_items(conn, run)

@@ -30,7 +30,7 @@ def test_batches_hold_every_tile_once(tiles: set[int], size: int) -> None:
 @given(st.lists(st.integers(0, 10**9), min_size=N_TILES, max_size=N_TILES), st.integers(1, 50))
 def test_a_plan_begins_with_the_longest_work_and_leaves_no_tile_out(photons: list[int], size: int) -> None:
     counts = np.array(photons, dtype=np.int64)
-    batches = plan(None, size, counts)
+    batches = plan(tile_batches(None, size), counts)
     for stage in ("detect", "characterise"):
         sums = [counts[list(batch)].sum() for batch in batches[stage]]
         assert sums == sorted(sums, reverse=True)
@@ -39,10 +39,15 @@ def test_a_plan_begins_with_the_longest_work_and_leaves_no_tile_out(photons: lis
     assert batches["associate"] == [()]
 
 
+def test_the_whole_sky() -> None:
+    batches = plan(tile_batches(None, 16), np.ones(N_TILES, np.int64))
+    assert len(batches["detect"]) == len(batches["characterise"]) == 48
+
+
 @pytest.mark.parametrize("tiles", [[], [-1], [0, N_TILES]])
 def test_tiles_that_do_not_exist(tiles: list[int]) -> None:
     with pytest.raises(PlanError, match="numbered 0 to 767"):
-        plan(tiles, 16, np.ones(N_TILES, np.int64))
+        tile_batches(tiles, 16)
 
 
 def test_hints_are_sent_again_less_and_less_often() -> None:

@@ -55,7 +55,7 @@ def run_id(engine: Engine, home: tuple[Path, str]) -> int:
             settings={"references": [], "threshold": 0.5},
             software={},
         )
-        for stage, batches in plan([0, 3], 1, np.ones(N_TILES, np.int64)).items():
+        for stage, batches in plan([(0,), (3,)], np.ones(N_TILES, np.int64)).items():
             ledger.plan_stage(conn, run, stage, batches)
         ledger.advance(conn, run)
     return run
